@@ -1,0 +1,6 @@
+//! The table engine of Blanket, generic over what a term is.
+
+mod term;
+
+pub use crossbeam_epoch::{Guard, pin};
+pub use term::{Arena, Copied, Encoding, Term};

@@ -1,0 +1,74 @@
+defmodule Blanket.Native do
+  @moduledoc false
+
+  @on_load :load
+
+  # The calls of every day: arguments and results are those of :ets, every failure is a badarg.
+  def insert(_table, _object_or_objects), do: not_loaded()
+  def insert_new(_table, _object_or_objects), do: not_loaded()
+  def lookup(_table, _key), do: not_loaded()
+  def lookup_element(_table, _key, _pos), do: not_loaded()
+  def lookup_element(_table, _key, _pos, _default), do: not_loaded()
+  def member(_table, _key), do: not_loaded()
+  def delete(_table, _key), do: not_loaded()
+  def delete_object(_table, _object), do: not_loaded()
+  def delete_all_objects(_table), do: not_loaded()
+  def take(_table, _key), do: not_loaded()
+  def update_counter(_table, _key, _operations), do: not_loaded()
+  def update_counter(_table, _key, _operations, _default), do: not_loaded()
+  def update_element(_table, _key, _specs), do: not_loaded()
+  def update_element(_table, _key, _specs, _default), do: not_loaded()
+  def first(_table), do: not_loaded()
+  def last(_table), do: not_loaded()
+  def next(_table, _key), do: not_loaded()
+  def prev(_table, _key), do: not_loaded()
+  def tab2list(_table), do: not_loaded()
+
+  # A table's life: see Blanket.Table for what the arguments may be.
+  def new(_settings), do: not_loaded()
+  def delete_table(_table), do: not_loaded()
+  def rename(_table, _name), do: not_loaded()
+  def whereis(_name), do: not_loaded()
+  def all(), do: not_loaded()
+  def info(_table), do: not_loaded()
+  def setopts(_table, _options), do: not_loaded()
+  def give_away(_table, _pid, _data), do: not_loaded()
+
+  # Kept tables.
+  def keep(_table, _ref, _data), do: not_loaded()
+  def kept(_ref), do: not_loaded()
+  def kept(), do: not_loaded()
+  def unkeep(_table), do: not_loaded()
+  def orphan(_table), do: not_loaded()
+  def claim(_table, _pid), do: not_loaded()
+
+  @doc false
+  def load do
+    library = :filename.join([:code.priv_dir(:blanket), ~c"native", ~c"libblanket_nif"])
+
+    case :erlang.load_nif(library, 0) do
+      :ok -> :ok
+      {:error, {reason, text}} -> {:error, explain(reason, List.to_string(text), library)}
+    end
+  end
+
+  defp explain(reason, text, library) do
+    advice =
+      case reason do
+        :load_failed -> "it is missing, or was built for another machine or libc"
+        :bad_lib -> "it was built for another version of Blanket"
+        :upgrade -> "another build of it is loaded already: restart the node"
+        :reload -> "another build of it is loaded already: restart the node"
+        _ -> "it does not fit this Erlang/OTP"
+      end
+
+    message =
+      "Blanket cannot load its native library #{library}: #{advice}. " <>
+        "`mix compile --force` in the project builds it anew. (#{text})"
+
+    :logger.error(String.to_charlist(message))
+    {reason, message}
+  end
+
+  defp not_loaded, do: :erlang.nif_error(:nif_not_loaded)
+end

@@ -3,4 +3,4 @@
 mod term;
 
 pub use crossbeam_epoch::{Guard, pin};
-pub use term::{Arena, Copied, Encoding, Term};
+pub use term::{Arena, Encoding, Term};

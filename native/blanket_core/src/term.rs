@@ -32,7 +32,7 @@ pub trait Term: Copy + Send + Sync + 'static {
     fn compare(self, other: Self) -> Ordering;
 
     /// Writes bytes whose order never contradicts [`Term::compare`]: where one term is less than
-    /// another, its bytes are less or equal.
+    /// another, its bytes are less or equal; where two terms compare equal, so do their bytes.
     fn encode(self, out: &mut Encoding);
 
     /// The elements of a tuple. Called on objects only, which are tuples.
@@ -46,26 +46,25 @@ pub trait Arena<T>: Send + Sync {
 
     fn new() -> Self;
 
+    /// Bytes that a copy of `term` takes; 0 where a copy is the term itself and needs no arena.
+    fn size(term: T) -> usize;
+
+    /// Bytes that [`Arena::tuple`] takes.
+    fn tuple_size(elements: &[T]) -> usize;
+
     /// Copies `term` into the arena.
     ///
     /// # Safety
     ///
     /// No other thread adds to this arena meanwhile. Other threads may read what is there.
-    unsafe fn copy(&self, term: T) -> Copied<T>;
+    unsafe fn copy(&self, term: T) -> T;
 
     /// Builds a tuple in the arena from copies of `elements`.
     ///
     /// # Safety
     ///
     /// As for [`Arena::copy`].
-    unsafe fn tuple(&self, elements: &[T]) -> Copied<T>;
-}
-
-/// A term that was copied into an arena, and the bytes it takes there.
-#[derive(Clone, Copy)]
-pub struct Copied<T> {
-    pub term: T,
-    pub bytes: usize,
+    unsafe fn tuple(&self, elements: &[T]) -> T;
 }
 
 /// The leading bytes of a key's order-preserving encoding.

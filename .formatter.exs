@@ -1,0 +1,7 @@
+[
+  inputs: [
+    "{mix,.formatter}.exs",
+    "native/mix_compiler.exs",
+    "{bench,config,demo,lib,test}/**/*.{ex,exs}"
+  ]
+]

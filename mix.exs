@@ -1,0 +1,55 @@
+# Required here, not compiled with lib/: it has to run before there is anything in lib/ to call.
+Code.require_file("native/mix_compiler.exs", __DIR__)
+
+defmodule Blanket.MixProject do
+  use Mix.Project
+
+  def project do
+    [
+      app: :blanket,
+      version: Mix.Tasks.Compile.BlanketNif.cargo_field("version"),
+      elixir: "~> 1.14",
+      compilers: [:blanket_nif | Mix.compilers()],
+      elixirc_paths: elixirc_paths(Mix.env()),
+      # The tests use PropEr, which comes with the system's Erlang and not as a dependency.
+      prune_code_paths: false,
+      start_permanent: Mix.env() == :prod,
+      deps: [],
+      name: "Blanket",
+      description: "ETS tables that outlive the processes that own them",
+      package: package()
+    ]
+  end
+
+  def application do
+    if File.exists?(Path.join(__DIR__, "lib/blanket/application.ex")) do
+      [mod: {Blanket.Application, []}, extra_applications: [:logger]]
+    else
+      [extra_applications: [:logger]]
+    end
+  end
+
+  defp elixirc_paths(:test), do: ["lib", "test/support"]
+  defp elixirc_paths(_), do: ["lib"]
+
+  defp package do
+    [
+      licenses: ["Apache-2.0"],
+      links: %{},
+      files: [
+        "lib",
+        "mix.exs",
+        "native/mix_compiler.exs",
+        "native/*/Cargo.toml",
+        "native/*/src",
+        ".cargo",
+        ".formatter.exs",
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE"
+      ]
+    ]
+  end
+end

@@ -1,0 +1,651 @@
+defmodule Blanket.Table do
+  @moduledoc """
+  Tables with the API of `:ets`: the same names, arguments, results and errors.
+
+  Whoever knows `:ets` may write `Blanket.Table` wherever `:ets` stands. Two things differ. A table
+  need not die with the process that owns it: see `Blanket`, and the option `{:heir, :immortal}` of
+  `new/2`. And no call takes a lock to read, nor holds a scheduler for long.
+
+      iex> table = Blanket.Table.new(:users, [:set, :public])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      true
+      iex> Blanket.Table.lookup(table, 2)
+      [{2, "Grace"}]
+
+  From Erlang the module is called as `'Elixir.Blanket.Table'`:
+
+      T = 'Elixir.Blanket.Table':new(users, [ordered_set]),
+      true = 'Elixir.Blanket.Table':insert(T, {1, "Ada"}).
+
+  ## Keys
+
+  Tables of the types `:set`, `:bag` and `:duplicate_bag` take two keys for the same when they match
+  (`===`), so `1` and `1.0` are two keys. An `:ordered_set` keeps its objects in term order and takes
+  keys for the same when they compare equal (`==`): there, `1` and `1.0` are one key.
+
+  ## Atomicity
+
+  Every call is atomic and isolated: another process sees all it does or nothing. This is so for a
+  list of a million objects too, and for a writer that is killed while it writes.
+
+  ## Errors
+
+  All functions fail with `:badarg`, in Elixir an `ArgumentError`, as those of `:ets` do, and the error
+  tells which argument was wrong, and why. Nothing has changed then.
+
+      Blanket.Table.insert(table, [{1, "Ada"}, :grace])
+      ** (ArgumentError) errors were found at the given arguments:
+
+        * 2nd argument: :grace in the list: not a tuple
+  """
+
+  alias Blanket.Native
+  alias Blanket.Table.{Error, Options}
+
+  @typedoc "A table: its reference, or the name of a named one."
+  @type table :: reference | atom
+
+  @typedoc "An element of a table: a tuple with at least as many elements as the key position says."
+  @type object :: tuple
+
+  @typedoc "An option of `new/2`."
+  @type option ::
+          :set
+          | :ordered_set
+          | :bag
+          | :duplicate_bag
+          | :public
+          | :protected
+          | :private
+          | :named_table
+          | :compressed
+          | {:keypos, pos_integer}
+          | {:heir, pid, term}
+          | {:heir, pid | :none | :immortal}
+          | {:read_concurrency, boolean}
+          | {:write_concurrency, boolean | :auto}
+          | {:decentralized_counters, boolean}
+
+  @typedoc "What to add to which element: see `update_counter/3`."
+  @type counter_operation ::
+          integer
+          | {pos_integer, integer}
+          | {pos_integer, integer, threshold :: integer, reset :: integer}
+
+  # Raised here, so that the stack trace names the function that was called, and its arguments.
+  defmacrop badarg(args) do
+    {function, _arity} = __CALLER__.function
+
+    quote do
+      args = unquote(args)
+      :erlang.error(:badarg, args, error_info: Error.info(unquote(function), args))
+    end
+  end
+
+  ## A table's life
+
+  @doc """
+  Creates a table, owned by the calling process.
+
+  The answer is the table's reference; with the option `:named_table` it is its name.
+
+  Options, of which the last wins where several say the same:
+
+    * `:set` (the default), `:ordered_set`, `:bag`, `:duplicate_bag`: the type;
+    * `:protected` (the default: the owner writes, all read), `:public`, `:private`: who may do what;
+    * `:named_table`: the table is found by its name;
+    * `{:keypos, n}`: the element of an object that is its key, 1 by default;
+    * `{:heir, pid, data}`: when the owner exits, `pid` gets the table and the message
+      `{:"ETS-TRANSFER", table, owner, data}`; `{:heir, pid}`: without a message;
+      `{:heir, :none}` (the default): the table is deleted;
+    * `{:heir, :immortal}`: the table outlives its owner with no process at all. `info/2` then shows the
+      owner `:none`. `:ets` has nothing like it;
+    * `{:read_concurrency, boolean}`, `{:write_concurrency, boolean | :auto}`,
+      `{:decentralized_counters, boolean}`, `:compressed`: taken, and shown by `info/1`. Nothing else
+      comes of them, since a table reads and writes concurrently in any case.
+
+  `{:heir, pid}` is known to `:ets` from OTP 28 on, all other options from OTP 25 on.
+
+      iex> Blanket.Table.new(:planets, [:ordered_set, :named_table])
+      :planets
+  """
+  @spec new(atom, [option]) :: table
+  def new(name, options) do
+    case Options.read(options) do
+      {:ok, settings} -> Native.new(Options.settings(name, settings))
+      {:error, _} -> :erlang.error(:badarg)
+    end
+  catch
+    :error, :badarg -> badarg([name, options])
+  end
+
+  @doc """
+  Deletes the table.
+
+  The name is free and every process is refused at once; the memory is given back in the background.
+
+      iex> table = Blanket.Table.new(:short, [])
+      iex> Blanket.Table.delete(table)
+      true
+      iex> Blanket.Table.info(table)
+      :undefined
+  """
+  @spec delete(table) :: true
+  def delete(table) do
+    Native.delete_table(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc """
+  Gives the table another name.
+
+  The answer is the new name of a named table; a table without `:named_table` still goes by its
+  reference, which is the answer then.
+
+      iex> Blanket.Table.new(:before, [:named_table])
+      iex> Blanket.Table.rename(:before, :after)
+      :after
+      iex> Blanket.Table.whereis(:before)
+      :undefined
+  """
+  @spec rename(table, atom) :: table
+  def rename(table, name) do
+    Native.rename(table, name)
+  catch
+    :error, :badarg -> badarg([table, name])
+  end
+
+  @doc """
+  Finds the reference of the table that has this name, or answers `:undefined`.
+
+      iex> Blanket.Table.new(:found, [:named_table])
+      iex> Blanket.Table.whereis(:found) == Blanket.Table.info(:found, :id)
+      true
+  """
+  @spec whereis(atom) :: reference | :undefined
+  def whereis(name) do
+    Native.whereis(name)
+  catch
+    :error, :badarg -> badarg([name])
+  end
+
+  @doc """
+  Lists all tables of the node: the named ones by name, the others by reference.
+
+  Those of `:ets` are not among them.
+
+      iex> Blanket.Table.new(:listed, [:named_table])
+      iex> :listed in Blanket.Table.all()
+      true
+  """
+  @spec all() :: [table]
+  def all, do: Native.all()
+
+  @info_items [
+    :id,
+    :decentralized_counters,
+    :read_concurrency,
+    :write_concurrency,
+    :compressed,
+    :memory,
+    :owner,
+    :heir,
+    :name,
+    :size,
+    :node,
+    :named_table,
+    :type,
+    :keypos,
+    :protection
+  ]
+
+  # A traversal needs no fixation here, so there is none to report.
+  @fixation_items [:fixed, :safe_fixed, :safe_fixed_monotonic_time]
+
+  @doc """
+  Tells all about the table, or `:undefined` when there is no such table.
+
+  The list holds `:id`, `:name`, `:named_table`, `:type`, `:keypos`, `:protection`, `:owner` (a pid, or
+  `:none` when nobody owns the table), `:heir` (a pid, `:none` or `:immortal`), `:node`, `:size` (the
+  number of objects), `:memory` (in words, all that the table holds) and the options that were given
+  to `new/2`.
+
+      iex> table = Blanket.Table.new(:known, [:bag, keypos: 2])
+      iex> info = Blanket.Table.info(table)
+      iex> {info[:type], info[:keypos], info[:size], info[:owner] == self()}
+      {:bag, 2, 0, true}
+  """
+  @spec info(table) :: keyword | :undefined
+  def info(table) do
+    case Native.info(table) do
+      :undefined -> :undefined
+      facts -> for item <- @info_items, do: {item, :erlang.map_get(item, facts)}
+    end
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc """
+  Tells one thing about the table, or `:undefined` when there is no such table.
+
+  See `info/1` for the items; `:fixed`, `:safe_fixed` and `:safe_fixed_monotonic_time` are known as
+  well.
+
+      iex> table = Blanket.Table.new(:known, [:public])
+      iex> Blanket.Table.insert(table, {:a, 1})
+      iex> Blanket.Table.info(table, :size)
+      1
+  """
+  @spec info(table, atom) :: term | :undefined
+  def info(table, item) do
+    case Native.info(table) do
+      :undefined -> :undefined
+      _facts when item in @fixation_items -> false
+      %{^item => fact} -> fact
+      _facts -> :erlang.error(:badarg)
+    end
+  catch
+    :error, :badarg -> badarg([table, item])
+  end
+
+  @doc """
+  Changes the heir or the protection of a table that the calling process owns.
+
+  Takes one option or a list of them: `{:heir, pid, data}`, `{:heir, pid}`, `{:heir, :none}`,
+  `{:heir, :immortal}`, `{:protection, :public | :protected | :private}`.
+
+      iex> table = Blanket.Table.new(:open, [:private])
+      iex> Blanket.Table.setopts(table, [{:protection, :public}, {:heir, :immortal}])
+      true
+      iex> Blanket.Table.info(table, :heir)
+      :immortal
+  """
+  @spec setopts(table, option | [option]) :: true
+  def setopts(table, options) do
+    case Options.read_changes(options) do
+      {:ok, %{heir: heir, protection: protection}} -> Native.setopts(table, {heir, protection})
+      {:error, _} -> :erlang.error(:badarg)
+    end
+  catch
+    :error, :badarg -> badarg([table, options])
+  end
+
+  @doc """
+  Makes another process of this node the owner of a table that the calling process owns.
+
+  The new owner gets the message `{:"ETS-TRANSFER", table, from, data}`. The heir stays what it was.
+
+      iex> table = Blanket.Table.new(:gift, [])
+      iex> parent = self()
+      iex> friend = spawn(fn ->
+      ...>   receive do
+      ...>     {:"ETS-TRANSFER", table, _from, :yours} -> send(parent, Blanket.Table.info(table, :owner))
+      ...>   end
+      ...> end)
+      iex> Blanket.Table.give_away(table, friend, :yours)
+      true
+      iex> receive do
+      ...>   owner -> owner == friend
+      ...> end
+      true
+  """
+  @spec give_away(table, pid, term) :: true
+  def give_away(table, pid, data) do
+    Native.give_away(table, pid, data)
+  catch
+    :error, :badarg -> badarg([table, pid, data])
+  end
+
+  ## Write
+
+  @doc """
+  Inserts an object, or all objects of a list at once.
+
+  In a `:set` or `:ordered_set` an object replaces the one with the same key; of several objects in
+  the list with the same key the last stays. A `:bag` holds each object once, a `:duplicate_bag` as
+  often as it was inserted; both keep the objects of a key in the order in which they were inserted,
+  which is the order of the list for those of a list.
+
+      iex> table = Blanket.Table.new(:drawer, [:bag])
+      iex> Blanket.Table.insert(table, {:a, 1})
+      true
+      iex> Blanket.Table.insert(table, [{:a, 2}, {:b, 1}, {:a, 1}])
+      true
+      iex> Blanket.Table.lookup(table, :a)
+      [{:a, 1}, {:a, 2}]
+  """
+  @spec insert(table, object | [object]) :: true
+  def insert(table, object_or_objects) do
+    Native.insert(table, object_or_objects)
+  catch
+    :error, :badarg -> badarg([table, object_or_objects])
+  end
+
+  @doc """
+  Inserts an object, or all objects of a list, unless the table holds any of their keys.
+
+  Answers whether they were inserted. Of many processes that try the same key, one succeeds.
+
+      iex> table = Blanket.Table.new(:once, [])
+      iex> Blanket.Table.insert_new(table, {:a, 1})
+      true
+      iex> Blanket.Table.insert_new(table, [{:b, 1}, {:a, 2}])
+      false
+      iex> Blanket.Table.tab2list(table)
+      [{:a, 1}]
+  """
+  @spec insert_new(table, object | [object]) :: boolean
+  def insert_new(table, object_or_objects) do
+    Native.insert_new(table, object_or_objects)
+  catch
+    :error, :badarg -> badarg([table, object_or_objects])
+  end
+
+  @doc """
+  Deletes all objects that have this key.
+
+      iex> table = Blanket.Table.new(:drawer, [:bag])
+      iex> Blanket.Table.insert(table, [{:a, 1}, {:a, 2}])
+      iex> Blanket.Table.delete(table, :a)
+      true
+      iex> Blanket.Table.member(table, :a)
+      false
+  """
+  @spec delete(table, term) :: true
+  def delete(table, key) do
+    Native.delete(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Deletes this very object, in a `:duplicate_bag` as often as it is there.
+
+      iex> table = Blanket.Table.new(:drawer, [:bag])
+      iex> Blanket.Table.insert(table, [{:a, 1}, {:a, 2}])
+      iex> Blanket.Table.delete_object(table, {:a, 1})
+      true
+      iex> Blanket.Table.lookup(table, :a)
+      [{:a, 2}]
+  """
+  @spec delete_object(table, object) :: true
+  def delete_object(table, object) do
+    Native.delete_object(table, object)
+  catch
+    :error, :badarg -> badarg([table, object])
+  end
+
+  @doc """
+  Deletes all objects of the table, at once.
+
+      iex> table = Blanket.Table.new(:drawer, [])
+      iex> Blanket.Table.insert(table, [{:a, 1}, {:b, 2}])
+      iex> Blanket.Table.delete_all_objects(table)
+      true
+      iex> Blanket.Table.info(table, :size)
+      0
+  """
+  @spec delete_all_objects(table) :: true
+  def delete_all_objects(table) do
+    Native.delete_all_objects(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc """
+  Deletes all objects that have this key and answers them, as `lookup/2` would.
+
+  Of many processes that take the same key, one gets the objects, and the others get `[]`.
+
+      iex> table = Blanket.Table.new(:queue, [:duplicate_bag])
+      iex> Blanket.Table.insert(table, [{:a, 1}, {:a, 1}])
+      iex> Blanket.Table.take(table, :a)
+      [{:a, 1}, {:a, 1}]
+      iex> Blanket.Table.take(table, :a)
+      []
+  """
+  @spec take(table, term) :: [object]
+  def take(table, key) do
+    Native.take(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Adds to integers in the one object that has this key, and answers what they are then.
+
+  For tables of the types `:set` and `:ordered_set`. `{pos, increment}` adds to the element at `pos`;
+  `{pos, increment, threshold, reset}` sets the element to `reset` where it would go beyond
+  `threshold` (below it, if `increment` is negative); a mere `increment` adds to the element after the
+  key. A list of operations is done in order, and answered by the list of their results.
+
+      iex> table = Blanket.Table.new(:counts, [])
+      iex> Blanket.Table.insert(table, {:hits, 1, 8})
+      iex> Blanket.Table.update_counter(table, :hits, 2)
+      3
+      iex> Blanket.Table.update_counter(table, :hits, [{2, -1}, {3, 4, 10, 0}])
+      [2, 0]
+  """
+  @spec update_counter(table, term, counter_operation | [counter_operation]) ::
+          integer | [integer]
+  def update_counter(table, key, operations) do
+    Native.update_counter(table, key, operations)
+  catch
+    :error, :badarg -> badarg([table, key, operations])
+  end
+
+  @doc """
+  Does as `update_counter/3`, on `default` where no object has this key.
+
+  The default is inserted with `key` for its own key, whatever stands there in it.
+
+      iex> table = Blanket.Table.new(:counts, [])
+      iex> Blanket.Table.update_counter(table, :hits, 5, {nil, 0})
+      5
+      iex> Blanket.Table.lookup(table, :hits)
+      [{:hits, 5}]
+  """
+  @spec update_counter(table, term, counter_operation | [counter_operation], object) ::
+          integer | [integer]
+  def update_counter(table, key, operations, default) do
+    Native.update_counter(table, key, operations, default)
+  catch
+    :error, :badarg -> badarg([table, key, operations, default])
+  end
+
+  @doc """
+  Sets elements of the one object that has this key: `{pos, value}`, or a list of such.
+
+  For tables of the types `:set` and `:ordered_set`. Answers `false` when no object has the key. The
+  key itself cannot be set.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada", 36})
+      iex> Blanket.Table.update_element(table, 1, [{2, "Ada L."}, {3, 37}])
+      true
+      iex> Blanket.Table.lookup(table, 1)
+      [{1, "Ada L.", 37}]
+  """
+  @spec update_element(table, term, {pos_integer, term} | [{pos_integer, term}]) :: boolean
+  def update_element(table, key, elements) do
+    Native.update_element(table, key, elements)
+  catch
+    :error, :badarg -> badarg([table, key, elements])
+  end
+
+  @doc """
+  Does as `update_element/3`, on `default` where no object has this key.
+
+  The default is inserted with `key` for its own key. In `:ets` from OTP 27 on.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.update_element(table, 1, {3, 37}, {nil, "Ada", 0})
+      true
+      iex> Blanket.Table.lookup(table, 1)
+      [{1, "Ada", 37}]
+  """
+  @spec update_element(table, term, {pos_integer, term} | [{pos_integer, term}], object) ::
+          boolean
+  def update_element(table, key, elements, default) do
+    Native.update_element(table, key, elements, default)
+  catch
+    :error, :badarg -> badarg([table, key, elements, default])
+  end
+
+  ## Read
+
+  @doc """
+  Answers all objects that have this key: none or one for a `:set` or `:ordered_set`, and in the order
+  in which they were inserted for a `:bag` or `:duplicate_bag`.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> Blanket.Table.lookup(table, 1)
+      [{1, "Ada"}]
+      iex> Blanket.Table.lookup(table, 2)
+      []
+  """
+  @spec lookup(table, term) :: [object]
+  def lookup(table, key) do
+    Native.lookup(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Answers the element at `pos` of the object that has this key; for a `:bag` or `:duplicate_bag` the
+  list of those of all objects that have it.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> Blanket.Table.lookup_element(table, 1, 2)
+      "Ada"
+  """
+  @spec lookup_element(table, term, pos_integer) :: term | [term]
+  def lookup_element(table, key, pos) do
+    Native.lookup_element(table, key, pos)
+  catch
+    :error, :badarg -> badarg([table, key, pos])
+  end
+
+  @doc """
+  Does as `lookup_element/3`, and answers `default` where no object has this key.
+
+  In `:ets` from OTP 26 on.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.lookup_element(table, 1, 2, "nobody")
+      "nobody"
+  """
+  @spec lookup_element(table, term, pos_integer, default) :: term | [term] | default
+        when default: term
+  def lookup_element(table, key, pos, default) do
+    Native.lookup_element(table, key, pos, default)
+  catch
+    :error, :badarg -> badarg([table, key, pos, default])
+  end
+
+  @doc """
+  Tells whether any object has this key.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> {Blanket.Table.member(table, 1), Blanket.Table.member(table, 1.0)}
+      {true, false}
+  """
+  @spec member(table, term) :: boolean
+  def member(table, key) do
+    Native.member(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Lists all objects of the table, an `:ordered_set`'s in the order of their keys.
+
+  Objects that are there from the beginning of the call to its end are listed once; those that come or
+  go meanwhile may be listed or not.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{2, :b}, {1, :a}])
+      iex> Blanket.Table.tab2list(table)
+      [{1, :a}, {2, :b}]
+  """
+  @spec tab2list(table) :: [object]
+  def tab2list(table) do
+    Native.tab2list(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  ## Step
+
+  @doc """
+  Answers the first key: the least of an `:ordered_set`, any for other types, `:"$end_of_table"` for an
+  empty table.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.first(table)
+      :"$end_of_table"
+      iex> Blanket.Table.insert(table, [{2, :b}, {1, :a}])
+      iex> Blanket.Table.first(table)
+      1
+  """
+  @spec first(table) :: term | :"$end_of_table"
+  def first(table) do
+    Native.first(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc """
+  Answers the last key of an `:ordered_set`; for other types the same as `first/1`.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{2, :b}, {1, :a}])
+      iex> Blanket.Table.last(table)
+      2
+  """
+  @spec last(table) :: term | :"$end_of_table"
+  def last(table) do
+    Native.last(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc """
+  Answers the key after `key`, or `:"$end_of_table"`.
+
+  An `:ordered_set` need not hold `key`; the other types fail when they do not.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, :a}, {3, :c}])
+      iex> Blanket.Table.next(table, 2)
+      3
+      iex> Blanket.Table.next(table, 3)
+      :"$end_of_table"
+  """
+  @spec next(table, term) :: term | :"$end_of_table"
+  def next(table, key) do
+    Native.next(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Answers the key before `key` of an `:ordered_set`, or `:"$end_of_table"`; for other types the same as
+  `next/2`.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, :a}, {3, :c}])
+      iex> Blanket.Table.prev(table, 2)
+      1
+  """
+  @spec prev(table, term) :: term | :"$end_of_table"
+  def prev(table, key) do
+    Native.prev(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+end

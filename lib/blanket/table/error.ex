@@ -1,0 +1,299 @@
+defmodule Blanket.Table.Error do
+  @moduledoc false
+
+  # Finds out why a call failed, so that the error names the argument and the reason. It is found when
+  # the call fails and not when the error is printed: by then the table may be gone, and another
+  # process may ask. :ets keeps its causes in the stack trace too.
+
+  alias Blanket.Native
+  alias Blanket.Table.Options
+
+  @typep reasons :: %{pos_integer => term}
+
+  @doc """
+  The error_info of a call that failed with these arguments.
+  """
+  @spec info(atom, [term]) :: map
+  def info(function, args), do: %{module: __MODULE__, cause: diagnose(function, args)}
+
+  @doc """
+  Tells by argument what was wrong, as `erl_error` and `ArgumentError` ask for it.
+  """
+  @spec format_error(term, [tuple]) :: %{optional(pos_integer) => String.t()}
+  def format_error(:badarg, [{_module, _function, _args, location} | _]) do
+    reasons = Keyword.get(location, :error_info, %{})[:cause] || %{}
+    Map.new(reasons, fn {position, reason} -> {position, explain(reason)} end)
+  end
+
+  @spec diagnose(atom, [term]) :: reasons
+  defp diagnose(:new, [name, options]) do
+    case merge([{1, name(name)}, {2, options(Options.read(options))}]) do
+      none when none == %{} -> %{1 => :name_taken}
+      reasons -> reasons
+    end
+  end
+
+  defp diagnose(:whereis, [name]), do: merge([{1, name(name)}])
+
+  defp diagnose(function, [table | args]) do
+    case facts(table, needed(function)) do
+      {:ok, facts} -> with_table(function, facts, [table | args])
+      {:error, reason} -> Map.put(without_table(function, args), 1, reason)
+    end
+  end
+
+  # What a call has to be allowed to do with its table.
+  defp needed(function)
+       when function in [
+              :lookup,
+              :lookup_element,
+              :member,
+              :tab2list,
+              :first,
+              :last,
+              :next,
+              :prev
+            ],
+       do: :read
+
+  defp needed(:info), do: :nothing
+  defp needed(function) when function in [:setopts, :give_away], do: :own
+  defp needed(_function), do: :write
+
+  defp facts(table, needed) do
+    case Native.info(table) do
+      :undefined -> {:error, :no_table}
+      facts -> allowed(facts, facts.owner == self(), needed)
+    end
+  catch
+    :error, :badarg -> {:error, :not_a_table}
+  end
+
+  defp allowed(facts, false, :own), do: {:error, {:not_owner, facts.owner}}
+
+  defp allowed(%{protection: :private}, false, needed) when needed != :nothing,
+    do: {:error, {:no_access, :private}}
+
+  defp allowed(%{protection: :protected}, false, :write), do: {:error, {:no_access, :protected}}
+  defp allowed(facts, _owner?, _needed), do: {:ok, facts}
+
+  ## What can be told without a table
+
+  defp without_table(function, [objects]) when function in [:insert, :insert_new],
+    do: merge([{2, objects(objects, 0)}])
+
+  defp without_table(:delete_object, [object]), do: merge([{2, object(object, 0)}])
+  defp without_table(:lookup_element, [_key, pos | _]), do: merge([{3, position(pos)}])
+  defp without_table(:rename, [name]), do: merge([{2, name(name)}])
+  defp without_table(:give_away, [pid, _data]), do: merge([{2, new_owner(pid)}])
+
+  defp without_table(:setopts, [options]),
+    do: merge([{2, options(Options.read_changes(options))}])
+
+  defp without_table(:update_counter, [_key, operations | default]),
+    do: merge([{3, operations(operations)}, {4, default(default, 0)}])
+
+  defp without_table(:update_element, [_key, elements | default]),
+    do: merge([{3, elements(elements)}, {4, default(default, 0)}])
+
+  defp without_table(_function, _args), do: %{}
+
+  ## What can be told of a call on a table that it may use
+
+  defp with_table(function, facts, [_table, objects]) when function in [:insert, :insert_new],
+    do: merge([{2, objects(objects, facts.keypos)}])
+
+  defp with_table(:delete_object, facts, [_table, object]),
+    do: merge([{2, object(object, facts.keypos)}])
+
+  defp with_table(function, _facts, [_table, _key]) when function in [:next, :prev],
+    do: %{2 => :no_key}
+
+  defp with_table(:info, _facts, [_table, _item]), do: %{2 => :not_an_item}
+
+  defp with_table(:rename, _facts, [_table, name]),
+    do: merge([{2, name(name) || :name_taken}])
+
+  defp with_table(:give_away, facts, [_table, pid, _data]),
+    do: merge([{2, new_owner(pid) || if(pid == facts.owner, do: :already_owner, else: :dead)}])
+
+  defp with_table(:lookup_element, _facts, [table, key, pos | _default]) do
+    reason = position(pos)
+
+    case objects_under(table, key) do
+      [] -> merge([{2, :no_key}, {3, reason}])
+      _objects -> %{3 => reason || {:beyond_object, pos}}
+    end
+  end
+
+  defp with_table(function, %{type: type}, _args)
+       when function in [:update_counter, :update_element] and type in [:bag, :duplicate_bag],
+       do: %{1 => {:table_type, type}}
+
+  defp with_table(:update_counter, facts, [table, key, operations | default]) do
+    default_reason = default(default, facts.keypos)
+
+    case objects_under(table, key) ++ default do
+      [] ->
+        merge([{2, :no_key}, {3, operations(operations)}])
+
+      [object | _] ->
+        reason =
+          operations(operations) || counters(operations, object, facts.keypos, default_reason)
+
+        merge([{3, reason}, {4, default_reason}])
+    end
+  end
+
+  defp with_table(:update_element, facts, [table, key, elements | default]) do
+    default_reason = default(default, facts.keypos)
+
+    reason =
+      case objects_under(table, key) ++ default do
+        [object | _] when default_reason == nil -> places(elements, object, facts.keypos)
+        _ -> nil
+      end
+
+    merge([{3, elements(elements) || reason}, {4, default_reason}])
+  end
+
+  defp with_table(function, _facts, [_table | args]), do: without_table(function, args)
+
+  ## One argument
+
+  defp name(name), do: if(not is_atom(name), do: :not_an_atom)
+
+  defp options({:ok, _}), do: nil
+  defp options({:error, reason}), do: reason
+
+  defp position(pos) when not is_integer(pos), do: :not_an_integer
+  defp position(pos) when pos < 1, do: :out_of_range
+  defp position(_pos), do: nil
+
+  defp new_owner(pid) when not is_pid(pid), do: :not_a_pid
+  defp new_owner(pid) when node(pid) != node(), do: :remote
+  defp new_owner(_pid), do: nil
+
+  defp object(object, _keypos) when not is_tuple(object), do: :not_a_tuple
+  defp object({}, _keypos), do: :empty_tuple
+  defp object(object, keypos) when tuple_size(object) < keypos, do: {:too_small, keypos}
+  defp object(_object, _keypos), do: nil
+
+  defp objects(objects, keypos) when is_list(objects) do
+    first_wrong(objects, fn object ->
+      case object(object, keypos) do
+        nil -> nil
+        reason -> {:in_list, object, reason}
+      end
+    end)
+  end
+
+  defp objects(object, _keypos) when not is_tuple(object), do: :not_objects
+  defp objects(object, keypos), do: object(object, keypos)
+
+  defp default([], _keypos), do: nil
+  defp default([default], keypos), do: object(default, keypos)
+
+  defp operations(operations) when is_list(operations), do: first_wrong(operations, &operation/1)
+  defp operations(operation), do: operation(operation)
+
+  defp operation(increment) when is_integer(increment), do: nil
+  defp operation({pos, increment}) when is_integer(pos) and is_integer(increment), do: nil
+
+  defp operation({pos, increment, threshold, reset})
+       when is_integer(pos) and is_integer(increment) and is_integer(threshold) and
+              is_integer(reset),
+       do: nil
+
+  defp operation(operation), do: {:not_an_operation, operation}
+
+  defp elements(elements) when is_list(elements), do: first_wrong(elements, &element/1)
+  defp elements(element), do: element(element)
+
+  defp element({pos, _value}) when is_integer(pos), do: nil
+  defp element(element), do: {:not_an_element, element}
+
+  defp counters(_operations, _object, _keypos, default_reason) when default_reason != nil, do: nil
+
+  defp counters(operations, object, keypos, nil) do
+    first_wrong(List.wrap(operations), fn operation ->
+      pos = if is_integer(operation), do: keypos + 1, else: elem(operation, 0)
+
+      place(pos, object, keypos) ||
+        if not is_integer(elem(object, pos - 1)), do: {:not_a_counter, pos}
+    end)
+  end
+
+  defp places(elements, object, keypos) do
+    if elements(elements) == nil do
+      first_wrong(List.wrap(elements), fn {pos, _value} -> place(pos, object, keypos) end)
+    end
+  end
+
+  defp place(keypos, _object, keypos), do: {:key_position, keypos}
+  defp place(pos, object, _keypos) when pos in 1..tuple_size(object)//1, do: nil
+  defp place(pos, _object, _keypos), do: {:beyond_object, pos}
+
+  defp first_wrong([term | terms], check), do: check.(term) || first_wrong(terms, check)
+  defp first_wrong([], _check), do: nil
+  defp first_wrong(_tail, _check), do: :improper_list
+
+  defp objects_under(table, key) do
+    Native.lookup(table, key)
+  catch
+    :error, :badarg -> []
+  end
+
+  defp merge(reasons),
+    do: for({position, reason} when reason != nil <- reasons, into: %{}, do: {position, reason})
+
+  ## In words
+
+  defp explain(:not_a_table), do: "neither the reference nor the name of a table"
+  defp explain(:no_table), do: "the table identifier does not refer to an existing table"
+
+  defp explain({:no_access, protection}),
+    do: "insufficient access rights: the table is #{protection} and owned by another process"
+
+  defp explain({:not_owner, :none}), do: "the table has no owner, and only its owner may do this"
+
+  defp explain({:not_owner, pid}),
+    do: "the table is owned by #{inspect(pid)}, and only its owner may do this"
+
+  defp explain({:table_type, type}),
+    do: "not possible on a #{type}: a key may have many objects there"
+
+  defp explain(:no_key), do: "not an existing key"
+  defp explain(:not_an_atom), do: "not an atom"
+  defp explain(:name_taken), do: "the name belongs to another table"
+  defp explain({:option, option}), do: "not a valid option: #{show(option)}"
+  defp explain(:improper_list), do: "not a proper list"
+  defp explain(:not_an_item), do: "not an item of the table's info"
+  defp explain(:not_an_integer), do: "not an integer"
+  defp explain(:out_of_range), do: "out of range: the first element is at 1"
+  defp explain({:beyond_object, pos}), do: "the object has no element at #{pos}"
+
+  defp explain({:key_position, pos}),
+    do: "the element at #{pos} is the key, which cannot be changed"
+
+  defp explain({:not_a_counter, pos}), do: "the element at #{pos} is not an integer"
+
+  defp explain({:not_an_operation, operation}),
+    do: "not a valid update operation: #{show(operation)}"
+
+  defp explain({:not_an_element, element}), do: "not a valid {position, value}: #{show(element)}"
+  defp explain(:not_a_pid), do: "not a pid"
+  defp explain(:remote), do: "a process of another node"
+  defp explain(:dead), do: "the process is not alive"
+  defp explain(:already_owner), do: "the process owns the table already"
+  defp explain(:not_objects), do: "neither a tuple nor a list of tuples"
+  defp explain(:not_a_tuple), do: "not a tuple"
+  defp explain(:empty_tuple), do: "a tuple without elements has no key"
+
+  defp explain({:too_small, keypos}),
+    do: "the tuple has fewer elements than the key position, #{keypos}"
+
+  defp explain({:in_list, object, reason}), do: "#{show(object)} in the list: #{explain(reason)}"
+
+  defp show(term), do: inspect(term, limit: 10, printable_limit: 100)
+end

@@ -1,0 +1,115 @@
+defmodule Blanket.Table.Options do
+  @moduledoc false
+
+  # The options of Blanket.Table.new/2 and setopts/2, read as :ets reads them: from left to right,
+  # and the last of several that say the same wins.
+
+  @defaults %{
+    type: :set,
+    protection: :protected,
+    named_table: false,
+    keypos: 1,
+    heir: :none,
+    read_concurrency: false,
+    write_concurrency: false,
+    decentralized_counters: :default,
+    compressed: false
+  }
+
+  @unchanged %{heir: :unchanged, protection: :unchanged}
+
+  # What :ets takes for a key position: a small integer.
+  @max_keypos Bitwise.bsl(1, 59) - 1
+
+  @doc """
+  Reads the options of a new table.
+
+  `{:error, option}` holds the first that is not valid, `:improper_list` that there is no list of them.
+  """
+  @spec read(term) :: {:ok, map} | {:error, {:option, term} | :improper_list}
+  def read(options), do: read(options, @defaults, &put/2)
+
+  @doc """
+  Reads the options of setopts/2: one, or a list that sets each at most once.
+  """
+  @spec read_changes(term) :: {:ok, map} | {:error, {:option, term} | :improper_list}
+  def read_changes(option) when is_tuple(option), do: read_changes([option])
+  def read_changes(options), do: read(options, @unchanged, &put_change/2)
+
+  @doc """
+  The argument of Blanket.Native.new/1.
+  """
+  @spec settings(term, map) :: tuple
+  def settings(name, options) do
+    {name, options.type, options.protection, options.named_table, options.keypos, options.heir,
+     {options.read_concurrency, options.write_concurrency, decentralized_counters(options),
+      options.compressed}}
+  end
+
+  # As :ets decides it, and tells by info.
+  defp decentralized_counters(options) do
+    case options do
+      %{write_concurrency: false} -> false
+      %{decentralized_counters: chosen} when is_boolean(chosen) -> chosen
+      %{write_concurrency: :auto} -> true
+      %{type: type} -> type == :ordered_set
+    end
+  end
+
+  defp read([option | options], settings, put) do
+    case put.(option, settings) do
+      :error -> {:error, {:option, option}}
+      settings -> read(options, settings, put)
+    end
+  end
+
+  defp read([], settings, _put), do: {:ok, settings}
+  defp read(_tail, _settings, _put), do: {:error, :improper_list}
+
+  defp put(type, settings) when type in [:set, :ordered_set, :bag, :duplicate_bag],
+    do: %{settings | type: type}
+
+  defp put(protection, settings) when protection in [:public, :protected, :private],
+    do: %{settings | protection: protection}
+
+  defp put(:named_table, settings), do: %{settings | named_table: true}
+  defp put(:compressed, settings), do: %{settings | compressed: true}
+
+  defp put({:keypos, position}, settings)
+       when is_integer(position) and position in 1..@max_keypos,
+       do: %{settings | keypos: position}
+
+  defp put({:read_concurrency, value}, settings) when is_boolean(value),
+    do: %{settings | read_concurrency: value}
+
+  defp put({:write_concurrency, value}, settings) when is_boolean(value) or value == :auto,
+    do: %{settings | write_concurrency: value}
+
+  defp put({:decentralized_counters, value}, settings) when is_boolean(value),
+    do: %{settings | decentralized_counters: value}
+
+  defp put(option, settings) do
+    case heir(option) do
+      {:ok, heir} -> %{settings | heir: heir}
+      :error -> :error
+    end
+  end
+
+  defp put_change({:protection, protection}, %{protection: :unchanged} = changes)
+       when protection in [:public, :protected, :private],
+       do: %{changes | protection: protection}
+
+  defp put_change(option, %{heir: :unchanged} = changes) do
+    case heir(option) do
+      {:ok, heir} -> %{changes | heir: heir}
+      :error -> :error
+    end
+  end
+
+  defp put_change(_option, _changes), do: :error
+
+  defp heir({:heir, heir}) when heir in [:none, :immortal], do: {:ok, heir}
+  defp heir({:heir, pid}) when is_pid(pid) and node(pid) == node(), do: {:ok, {pid}}
+  defp heir({:heir, pid, data}) when is_pid(pid) and node(pid) == node(), do: {:ok, {pid, data}}
+  defp heir(_option), do: :error
+end

@@ -54,6 +54,7 @@ unsafe extern "C" fn load(
         return 1;
     }
     INSTANCES.fetch_add(1, Ordering::AcqRel);
+    reaper::allow();
     // SAFETY: the VM passes a place to write to.
     unsafe { *priv_data = image() };
     0

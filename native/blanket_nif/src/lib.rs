@@ -6,8 +6,10 @@
 mod atoms;
 mod engine;
 mod entry;
+mod nif;
 mod ownership;
 mod reaper;
 mod registry;
 mod resource;
+mod stored;
 mod term;

@@ -1,8 +1,31 @@
-//! Who may read and write a table.
+//! Who owns a table, and who comes next.
+//!
+//! ```text
+//! owned(pid) ── give away, claim, heir ──▶ owned(other)
+//!     │  ▲
+//!     │  └───── claim ─────── orphan ── unkept ──▶ deleted
+//!     ├── exit, let go: kept or immortal ──▶ orphan
+//!     └── exit, delete ──────────────────────────▶ deleted
+//! ```
+//!
+//! Every transition happens under the table's `ownership` lock, whole or not at all. The calls of
+//! every day read only the two words of [`Access`].
 
+use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+use parking_lot::MutexGuard;
+use rustler::sys::{self, ErlNifEnv, ErlNifMonitor, ErlNifPid};
+
+use crate::atoms;
+use crate::reaper;
+use crate::registry::{self, Kept};
+use crate::resource::{TableRef, TableResource};
+use crate::stored::Stored;
+use crate::term::BeamTerm;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Protection {
     Public,
@@ -19,10 +42,10 @@ pub struct Access {
 }
 
 impl Access {
-    pub fn new(protection: Protection, owner: u64) -> Self {
+    pub fn new(protection: Protection) -> Self {
         Access {
             protection: AtomicU8::new(protection as u8),
-            owner: AtomicU64::new(owner),
+            owner: AtomicU64::new(0),
         }
     }
 
@@ -44,16 +67,311 @@ impl Access {
             || protection != Protection::Dead as u8
                 && self.owner.load(Ordering::Acquire) == caller()
     }
+
+    pub fn protection(&self) -> Protection {
+        match self.protection.load(Ordering::Acquire) {
+            0 => Protection::Public,
+            1 => Protection::Protected,
+            2 => Protection::Private,
+            _ => Protection::Dead,
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.protection() == Protection::Dead
+    }
+
+    fn set_protection(&self, protection: Protection) {
+        self.protection.store(protection as u8, Ordering::Release);
+    }
+
+    fn set_owner(&self, owner: u64) {
+        self.owner.store(owner, Ordering::Release);
+    }
 }
 
-/// Who owns a table, and who comes next.
-pub struct Ownership;
+/// The slow half of a table's ownership, behind its lock.
+#[derive(Default)]
+pub struct Ownership {
+    owner: Option<Owner>,
+    heir: Heir,
+    kept: Option<Arc<Kept>>,
+}
 
-/// The process `pid` that `table` monitors exited.
-pub fn down(
-    _table: &crate::resource::TableRef,
-    _env: *mut rustler::sys::ErlNifEnv,
-    _pid: rustler::sys::ErlNifPid,
-    _monitor: &rustler::sys::ErlNifMonitor,
-) {
+struct Owner {
+    pid: ErlNifPid,
+    monitor: ErlNifMonitor,
+}
+
+/// Who gets the table when its owner exits.
+#[derive(Default)]
+pub enum Heir {
+    #[default]
+    None,
+    /// No process: the table goes on as an orphan.
+    Immortal,
+    /// Without `data` the heir gets no message.
+    Process {
+        pid: ErlNifPid,
+        data: Option<Stored>,
+    },
+}
+
+/// Why a transition did not happen; the table is what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NotOwner,
+    NotKept,
+    AlreadyKept,
+    AlreadyOwned,
+    NoProcess,
+}
+
+/// The process `pid` that `table` monitors exited. A monitor that is not the owner's is stale: the
+/// table went on to another owner meanwhile.
+pub fn down(table: &TableRef, env: *mut ErlNifEnv, _pid: ErlNifPid, monitor: &ErlNifMonitor) {
+    let mut locked = Locked::new(table, env);
+    let current = locked.state.owner.as_ref().is_some_and(|owner| {
+        // SAFETY: both monitors are initialised.
+        unsafe { sys::enif_compare_monitors(&owner.monitor, monitor) == 0 }
+    });
+    if current {
+        locked.owner_exited();
+    }
+}
+
+/// Locks the ownership of `table`; `None` when it is deleted. `down` may come later than other
+/// monitors of the same process: if the owner is dead already, its exit is dealt with first.
+pub fn lock<'t>(table: &'t TableRef, env: *mut ErlNifEnv) -> Option<Locked<'t>> {
+    let mut locked = Locked::new(table, env);
+    if let Some(owner) = &locked.state.owner
+        && !is_alive(env, &owner.pid)
+    {
+        locked.owner_exited();
+    }
+    (!table.access.is_dead()).then_some(locked)
+}
+
+pub fn is_alive(env: *mut ErlNifEnv, pid: &ErlNifPid) -> bool {
+    // SAFETY: the environment is the call's or callback's own.
+    unsafe { sys::enif_is_process_alive(env, pid) != 0 }
+}
+
+pub fn pid_word(pid: &ErlNifPid) -> u64 {
+    BeamTerm::from(pid_term(pid)).word()
+}
+
+fn pid_term(pid: &ErlNifPid) -> sys::ErlNifTerm {
+    // SAFETY: a local pid is an immediate, made without an environment.
+    unsafe { sys::enif_make_pid(std::ptr::null_mut(), *pid) }
+}
+
+/// What the table goes by: its name, or its reference.
+pub fn identity(table: &TableRef, env: *mut ErlNifEnv) -> BeamTerm {
+    if table.named {
+        table.name_term()
+    } else {
+        table.to_term(env)
+    }
+}
+
+impl TableResource {
+    pub fn name_term(&self) -> BeamTerm {
+        // SAFETY: the word of an atom, which lives as long as the node.
+        unsafe { BeamTerm::from_word(self.name.load(Ordering::Acquire)) }
+    }
+}
+
+/// A table whose ownership is locked.
+pub struct Locked<'t> {
+    table: &'t TableRef,
+    env: *mut ErlNifEnv,
+    state: MutexGuard<'t, Ownership>,
+}
+
+impl<'t> Locked<'t> {
+    fn new(table: &'t TableRef, env: *mut ErlNifEnv) -> Self {
+        Locked {
+            table,
+            env,
+            state: table.ownership.lock(),
+        }
+    }
+
+    pub fn owner(&self) -> Option<ErlNifPid> {
+        self.state.owner.as_ref().map(|owner| owner.pid)
+    }
+
+    pub fn is_owner(&self, pid: &ErlNifPid) -> bool {
+        self.owner()
+            .is_some_and(|owner| pid_word(&owner) == pid_word(pid))
+    }
+
+    pub fn heir(&self) -> &Heir {
+        &self.state.heir
+    }
+
+    pub fn kept(&self) -> Option<&Arc<Kept>> {
+        self.state.kept.as_ref()
+    }
+
+    /// A process that is dead already does not become the heir.
+    pub fn set_heir(&mut self, heir: Heir) {
+        self.state.heir = match heir {
+            Heir::Process { pid, .. } if !is_alive(self.env, &pid) => Heir::None,
+            heir => heir,
+        };
+    }
+
+    pub fn set_protection(&mut self, protection: Protection) {
+        self.table.access.set_protection(protection);
+    }
+
+    /// Gives a named table another name; false when that is taken.
+    pub fn rename(&mut self, name: BeamTerm) -> bool {
+        if self.table.named {
+            if !registry::insert_name(name, self.table) {
+                return false;
+            }
+            registry::remove_name(self.table.name_term());
+        }
+        self.table.name.store(name.word(), Ordering::Release);
+        true
+    }
+
+    /// Makes `pid` the owner; fails when there is no such process.
+    pub fn pass_to(&mut self, pid: ErlNifPid) -> Result<(), Refusal> {
+        let object = self.table.as_object();
+        let mut monitor = MaybeUninit::uninit();
+        // SAFETY: the object is alive and its type has a `down` callback; the monitor is written
+        // when the call answers 0.
+        let monitor = unsafe {
+            if sys::enif_monitor_process(self.env, object, &pid, monitor.as_mut_ptr()) != 0 {
+                return Err(Refusal::NoProcess);
+            }
+            monitor.assume_init()
+        };
+        self.forget_owner();
+        self.state.owner = Some(Owner { pid, monitor });
+        self.table.access.set_owner(pid_word(&pid));
+        Ok(())
+    }
+
+    /// Tells the new owner where its table comes from.
+    pub fn send_transfer(&self, to: &ErlNifPid, from: &ErlNifPid, data: BeamTerm) {
+        // SAFETY: the message is built in an environment of its own, which is freed after the call
+        // that sends it; `data` is alive.
+        unsafe {
+            let env = sys::enif_alloc_env();
+            let elements = [
+                atoms::ets_transfer().as_c_arg(),
+                identity(self.table, env).raw(),
+                pid_term(from),
+                sys::enif_make_copy(env, data.raw()),
+            ];
+            let message = sys::enif_make_tuple_from_array(env, elements.as_ptr(), 4);
+            sys::enif_send(self.env, to, env, message);
+            sys::enif_free_env(env);
+        }
+    }
+
+    pub fn keep(&mut self, reference: BeamTerm, data: BeamTerm) -> Result<(), Refusal> {
+        let kept = Arc::new(Kept::new(reference, data));
+        if self.state.kept.is_some() || !registry::insert_kept(&kept, self.table) {
+            return Err(Refusal::AlreadyKept);
+        }
+        self.state.kept = Some(kept);
+        self.state.heir = Heir::None;
+        Ok(())
+    }
+
+    /// An owned table lives on with its owner alone, an orphan is deleted. Answers what it was
+    /// kept as.
+    pub fn unkeep(&mut self, caller: &ErlNifPid) -> Result<Arc<Kept>, Refusal> {
+        if self.state.owner.is_some() && !self.is_owner(caller) {
+            return Err(Refusal::NotOwner);
+        }
+        let kept = self.state.kept.take().ok_or(Refusal::NotKept)?;
+        registry::remove_kept(&kept);
+        if self.state.owner.is_none() {
+            self.delete();
+        }
+        Ok(kept)
+    }
+
+    /// The owner lets go of a kept table.
+    pub fn orphan(&mut self) -> Result<(), Refusal> {
+        if self.state.kept.is_none() {
+            return Err(Refusal::NotKept);
+        }
+        self.forget_owner();
+        Ok(())
+    }
+
+    pub fn claim(&mut self, pid: ErlNifPid) -> Result<(), Refusal> {
+        if self.state.owner.is_some() {
+            return Err(Refusal::AlreadyOwned);
+        }
+        if !is_alive(self.env, &pid) {
+            return Err(Refusal::NoProcess);
+        }
+        self.pass_to(pid)
+    }
+
+    /// From here on nobody may use the table; its objects go when the reaper comes to it.
+    pub fn delete(&mut self) {
+        self.table.access.set_protection(Protection::Dead);
+        self.forget_owner();
+        self.state.heir = Heir::None;
+        if let Some(kept) = self.state.kept.take() {
+            registry::remove_kept(&kept);
+        }
+        if self.table.named {
+            registry::remove_name(self.table.name_term());
+        }
+        registry::remove(self.table);
+        let table = self.table.clone();
+        reaper::run(Box::new(move || {
+            drop(table.table.clear(&blanket_core::pin()));
+        }));
+    }
+
+    fn owner_exited(&mut self) {
+        let Some(from) = self.owner() else { return };
+        if self.pass_to_heir(&from) {
+            return;
+        }
+        if self.state.kept.is_some() || matches!(self.state.heir, Heir::Immortal) {
+            self.forget_owner();
+        } else {
+            self.delete();
+        }
+    }
+
+    fn pass_to_heir(&mut self, from: &ErlNifPid) -> bool {
+        let Heir::Process { pid, .. } = self.state.heir else {
+            return false;
+        };
+        if !is_alive(self.env, &pid) || self.pass_to(pid).is_err() {
+            return false;
+        }
+        if let Heir::Process {
+            data: Some(data), ..
+        } = &self.state.heir
+        {
+            self.send_transfer(&pid, from, data.term());
+        }
+        true
+    }
+
+    fn forget_owner(&mut self) {
+        self.table.access.set_owner(0);
+        if let Some(owner) = self.state.owner.take() {
+            // SAFETY: the object is alive. Where the monitor has fired already, `down` will find it
+            // stale.
+            unsafe {
+                sys::enif_demonitor_process(self.env, self.table.as_object(), &owner.monitor)
+            };
+        }
+    }
 }

@@ -1,0 +1,301 @@
+//! A table's life, but for its objects.
+//!
+//! Options are read on the Elixir side; what comes here is complete and of the right types, and
+//! what is not is a badarg:
+//!
+//! - `new({name, type, protection, named?, keypos, heir, {read_concurrency, write_concurrency,
+//!   decentralized_counters, compressed}})` answers the table,
+//! - `heir` is `:none`, `:immortal`, `{pid}` or `{pid, data}`,
+//! - `setopts(table, {heir, protection})`, each `:unchanged` where it is.
+
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
+
+use crate::atoms;
+use crate::engine::{Kind, Table};
+use crate::ownership::{self, Access, Heir, Locked, Ownership, Protection};
+use crate::registry;
+use crate::resource::{Options, TableRef, TableResource};
+use crate::stored::Stored;
+use crate::term::BeamTerm;
+
+type Settings<'a> = (
+    Atom,
+    Atom,
+    Atom,
+    bool,
+    usize,
+    Term<'a>,
+    (Atom, Atom, Atom, Atom),
+);
+
+#[rustler::nif]
+fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
+    let (name, kind, protection, named, keypos, heir, options) = settings;
+    let (read_concurrency, write_concurrency, decentralized_counters, compressed) = options;
+    let name = BeamTerm::from(name);
+    let heir = read_heir(heir)?;
+    let table = TableRef::new(TableResource {
+        table: Table::new(read_kind(kind)?, keypos),
+        access: Access::new(read_protection(protection)?),
+        named,
+        name: AtomicU64::new(name.word()),
+        options: Options {
+            read_concurrency: read_concurrency.into(),
+            write_concurrency: write_concurrency.into(),
+            decentralized_counters: decentralized_counters.into(),
+            compressed: compressed.into(),
+        },
+        ownership: Mutex::new(Ownership::default()),
+    });
+    if named {
+        free_name(env, name);
+    }
+    let mut locked = lock(env, &table)?;
+    if named && !registry::insert_name(name, &table) {
+        return Err(Error::BadArg);
+    }
+    registry::insert(&table);
+    if locked.pass_to(*env.pid().as_c_arg()).is_err() {
+        locked.delete();
+        return Err(Error::BadArg);
+    }
+    locked.set_heir(heir);
+    drop(locked);
+    Ok(identity(env, &table))
+}
+
+#[rustler::nif]
+fn delete_table(env: Env, table: TableRef) -> NifResult<bool> {
+    let mut locked = lock(env, &table)?;
+    check_write(env, &table)?;
+    locked.delete();
+    Ok(true)
+}
+
+/// Answers the new name of a named table, the reference of another.
+#[rustler::nif]
+fn rename<'a>(env: Env<'a>, table: TableRef, name: Atom) -> NifResult<Term<'a>> {
+    let name = BeamTerm::from(name);
+    if table.named {
+        free_name(env, name);
+    }
+    let mut locked = lock(env, &table)?;
+    check_write(env, &table)?;
+    if locked.rename(name) {
+        Ok(identity(env, &table))
+    } else {
+        Err(Error::BadArg)
+    }
+}
+
+/// The reference of the table of that name, or `:undefined`.
+#[rustler::nif]
+fn whereis<'a>(env: Env<'a>, name: Atom) -> Term<'a> {
+    let table = registry::lookup_name(name.into());
+    match table.filter(|table| lock(env, table).is_ok()) {
+        Some(table) => table.encode(env),
+        None => atoms::undefined().encode(env),
+    }
+}
+
+/// All tables: named ones by name.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn all<'a>(env: Env<'a>) -> Vec<Term<'a>> {
+    let tables = registry::all();
+    let alive = tables.iter().filter(|table| lock(env, table).is_ok());
+    alive.map(|table| identity(env, table)).collect()
+}
+
+/// A map of what is known of a table but for `:node`, or `:undefined` when it is deleted.
+#[rustler::nif]
+fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
+    let undefined = || Ok(atoms::undefined().encode(env));
+    let Ok(table) = table.decode::<TableRef>() else {
+        // A name that nobody has is as good as a deleted table.
+        return if table.is_atom() {
+            undefined()
+        } else {
+            Err(Error::BadArg)
+        };
+    };
+    let Ok(locked) = lock(env, &table) else {
+        return undefined();
+    };
+    let owner = match locked.owner() {
+        Some(pid) => LocalPid::from_c_arg(pid).encode(env),
+        None => atoms::none().encode(env),
+    };
+    let heir = match locked.heir() {
+        Heir::None => atoms::none().encode(env),
+        Heir::Immortal => atoms::immortal().encode(env),
+        Heir::Process { pid, .. } => LocalPid::from_c_arg(*pid).encode(env),
+    };
+    let facts = [
+        (atoms::id(), table.encode(env)),
+        (atoms::name(), immediate(env, table.name_term())),
+        (atoms::named_table(), table.named.encode(env)),
+        (atoms::type_(), kind_atom(table.table.kind()).encode(env)),
+        (atoms::keypos(), table.table.keypos().encode(env)),
+        (
+            atoms::protection(),
+            protection_atom(table.access.protection()).encode(env),
+        ),
+        (atoms::owner(), owner),
+        (atoms::heir(), heir),
+        (atoms::size(), table.table.len().encode(env)),
+        (
+            atoms::memory(),
+            table.table.bytes().div_ceil(size_of::<usize>()).encode(env),
+        ),
+        (
+            atoms::read_concurrency(),
+            immediate(env, table.options.read_concurrency),
+        ),
+        (
+            atoms::write_concurrency(),
+            immediate(env, table.options.write_concurrency),
+        ),
+        (
+            atoms::decentralized_counters(),
+            immediate(env, table.options.decentralized_counters),
+        ),
+        (
+            atoms::compressed(),
+            immediate(env, table.options.compressed),
+        ),
+    ];
+    Term::map_from_pairs(env, &facts)
+}
+
+#[rustler::nif]
+fn setopts<'a>(env: Env<'a>, table: TableRef, changes: (Term<'a>, Atom)) -> NifResult<bool> {
+    let (heir, protection) = changes;
+    let unchanged = atoms::unchanged();
+    let heir = if unchanged == heir {
+        None
+    } else {
+        Some(read_heir(heir)?)
+    };
+    let protection = if unchanged == protection {
+        None
+    } else {
+        Some(read_protection(protection)?)
+    };
+    let mut locked = lock_owned(env, &table)?;
+    if let Some(heir) = heir {
+        locked.set_heir(heir);
+    }
+    if let Some(protection) = protection {
+        locked.set_protection(protection);
+    }
+    Ok(true)
+}
+
+#[rustler::nif]
+fn give_away<'a>(env: Env<'a>, table: TableRef, to: LocalPid, data: Term<'a>) -> NifResult<bool> {
+    let mut locked = lock_owned(env, &table)?;
+    let from = *env.pid().as_c_arg();
+    let to = *to.as_c_arg();
+    if locked.is_owner(&to) || !ownership::is_alive(env.as_c_arg(), &to) {
+        return Err(Error::BadArg);
+    }
+    locked.pass_to(to).map_err(|_| Error::BadArg)?;
+    locked.send_transfer(&to, &from, data.into());
+    Ok(true)
+}
+
+fn lock<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {
+    ownership::lock(table, env.as_c_arg()).ok_or(Error::BadArg)
+}
+
+fn lock_owned<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {
+    let locked = lock(env, table)?;
+    if locked.is_owner(env.pid().as_c_arg()) {
+        Ok(locked)
+    } else {
+        Err(Error::BadArg)
+    }
+}
+
+fn check_write(env: Env, table: &TableRef) -> NifResult<()> {
+    let caller = || ownership::pid_word(env.pid().as_c_arg());
+    if table.access.may_write(caller) {
+        Ok(())
+    } else {
+        Err(Error::BadArg)
+    }
+}
+
+/// Takes the name from a table whose owner is dead, if there is such a table: who was told of the
+/// owner's exit must find its name free.
+fn free_name(env: Env, name: BeamTerm) {
+    if let Some(table) = registry::lookup_name(name) {
+        let _ = lock(env, &table);
+    }
+}
+
+fn identity<'a>(env: Env<'a>, table: &TableRef) -> Term<'a> {
+    immediate(env, ownership::identity(table, env.as_c_arg()))
+}
+
+fn immediate<'a>(env: Env<'a>, term: BeamTerm) -> Term<'a> {
+    // SAFETY: an immediate belongs to every environment; a reference was just made in this one.
+    unsafe { Term::new(env, term.raw()) }
+}
+
+fn read_heir(heir: Term) -> NifResult<Heir> {
+    if atoms::none() == heir {
+        Ok(Heir::None)
+    } else if atoms::immortal() == heir {
+        Ok(Heir::Immortal)
+    } else if let Ok((pid,)) = heir.decode::<(LocalPid,)>() {
+        Ok(Heir::Process {
+            pid: *pid.as_c_arg(),
+            data: None,
+        })
+    } else {
+        let (pid, data): (LocalPid, Term) = heir.decode()?;
+        Ok(Heir::Process {
+            pid: *pid.as_c_arg(),
+            data: Some(Stored::new(data.into())),
+        })
+    }
+}
+
+fn read_kind(kind: Atom) -> NifResult<Kind> {
+    [Kind::Set, Kind::OrderedSet, Kind::Bag, Kind::DuplicateBag]
+        .into_iter()
+        .find(|&known| kind_atom(known) == kind)
+        .ok_or(Error::BadArg)
+}
+
+fn kind_atom(kind: Kind) -> Atom {
+    match kind {
+        Kind::Set => atoms::set(),
+        Kind::OrderedSet => atoms::ordered_set(),
+        Kind::Bag => atoms::bag(),
+        Kind::DuplicateBag => atoms::duplicate_bag(),
+    }
+}
+
+fn read_protection(protection: Atom) -> NifResult<Protection> {
+    [
+        Protection::Public,
+        Protection::Protected,
+        Protection::Private,
+    ]
+    .into_iter()
+    .find(|&known| protection_atom(known) == protection)
+    .ok_or(Error::BadArg)
+}
+
+fn protection_atom(protection: Protection) -> Atom {
+    match protection {
+        Protection::Public => atoms::public(),
+        Protection::Protected => atoms::protected(),
+        Protection::Private | Protection::Dead => atoms::private(),
+    }
+}

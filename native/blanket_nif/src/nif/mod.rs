@@ -1,0 +1,4 @@
+//! The functions of `Blanket.Native`.
+
+mod kept;
+mod lifecycle;

@@ -38,6 +38,7 @@ defmodule Blanket.Native do
   def keep(_table, _ref, _data), do: not_loaded()
   def kept(_ref), do: not_loaded()
   def kept(), do: not_loaded()
+  def kept_as(_table), do: not_loaded()
   def unkeep(_table), do: not_loaded()
   def orphan(_table), do: not_loaded()
   def claim(_table, _pid), do: not_loaded()

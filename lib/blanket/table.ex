@@ -218,7 +218,7 @@ defmodule Blanket.Table do
   """
   @spec info(table) :: keyword | :undefined
   def info(table) do
-    case Native.info(table) do
+    case facts(table) do
       :undefined -> :undefined
       facts -> for item <- @info_items, do: {item, :erlang.map_get(item, facts)}
     end
@@ -239,7 +239,7 @@ defmodule Blanket.Table do
   """
   @spec info(table, atom) :: term | :undefined
   def info(table, item) do
-    case Native.info(table) do
+    case facts(table) do
       :undefined -> :undefined
       _facts when item in @fixation_items -> false
       %{^item => fact} -> fact
@@ -247,6 +247,10 @@ defmodule Blanket.Table do
     end
   catch
     :error, :badarg -> badarg([table, item])
+  end
+
+  defp facts(table) do
+    with facts when is_map(facts) <- Native.info(table), do: Map.put(facts, :node, node())
   end
 
   @doc """

@@ -13,6 +13,8 @@ use rustler::sys::{ErlNifEnv, ErlNifFunc, ErlNifTerm};
 
 use crate::reaper;
 use crate::resource::{Resource, TableResource};
+use crate::term;
+use crate::yielding;
 
 /// Its address tells one loaded image of the library from another.
 static IMAGE: u8 = 0;
@@ -50,7 +52,8 @@ unsafe extern "C" fn load(
     _info: ErlNifTerm,
 ) -> c_int {
     // SAFETY: the VM passes the environment of a load.
-    if !unsafe { open_classes(env) } {
+    if let Err(reason) = unsafe { prepare(env) } {
+        eprintln!("Blanket's native library does not fit this VM: {reason}");
         return 1;
     }
     INSTANCES.fetch_add(1, Ordering::AcqRel);
@@ -89,7 +92,14 @@ fn image() -> *mut c_void {
 /// # Safety
 ///
 /// `env` is the environment of a load or upgrade.
-unsafe fn open_classes(env: *mut ErlNifEnv) -> bool {
+unsafe fn prepare(env: *mut ErlNifEnv) -> Result<(), &'static str> {
     // SAFETY: passed on.
-    unsafe { TableResource::class().open(env) }
+    unsafe {
+        term::check_words(env)?;
+        if TableResource::class().open(env) && yielding::open_class(env) {
+            Ok(())
+        } else {
+            Err("its resource types cannot be opened")
+        }
+    }
 }

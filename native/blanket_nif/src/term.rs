@@ -1,11 +1,47 @@
 //! The BEAM's terms, as the engine sees them.
+//!
+//! A term is one machine word: an *immediate* (small integer, atom, local pid …) is its own value,
+//! any other word points at memory that somebody keeps alive. The common keys, immediates, are
+//! told apart, hashed and compared without a call into the VM. What that takes to be true of a
+//! word is checked by [`check_words`] before the library agrees to load.
 
-use rustler::sys::ErlNifTerm;
+use std::cmp::Ordering;
+use std::ffi::{c_char, c_int};
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{self, AtomicU64};
+
+use blanket_core::{Encoding, Term};
+use rustler::sys::{self, ErlNifBinary, ErlNifEnv, ErlNifHash, ErlNifTerm};
+
+use crate::arena::EnvArena;
+use crate::encoding;
 
 /// A term of the BEAM.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct BeamTerm(ErlNifTerm);
+
+/// What the VM says a term is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Type {
+    Atom,
+    Bitstring,
+    Float,
+    Fun,
+    Integer,
+    List,
+    Map,
+    Pid,
+    Port,
+    Reference,
+    Tuple,
+    /// One that came with a later VM.
+    Other,
+}
+
+/// The word of `[]`, an immediate.
+static NIL: AtomicU64 = AtomicU64::new(0);
 
 impl BeamTerm {
     #[inline]
@@ -28,6 +64,221 @@ impl BeamTerm {
         // SAFETY: as in `word`.
         BeamTerm(unsafe { std::mem::transmute::<usize, ErlNifTerm>(word as usize) })
     }
+
+    #[inline]
+    pub fn nil() -> Self {
+        // SAFETY: an immediate lives for ever.
+        unsafe { BeamTerm::from_word(NIL.load(atomic::Ordering::Relaxed)) }
+    }
+
+    #[inline]
+    pub fn is_immediate(self) -> bool {
+        self.word() & 3 == 3
+    }
+
+    /// The value of an integer that is an immediate.
+    #[inline]
+    pub fn small_integer(self) -> Option<i64> {
+        (self.word() & 0xF == 0xF).then_some(self.word() as i64 >> 4)
+    }
+
+    /// The elements, if the term is a tuple.
+    #[inline]
+    pub fn as_tuple<'a>(self) -> Option<&'a [BeamTerm]> {
+        if self.is_immediate() {
+            return None;
+        }
+        let mut arity = 0;
+        let mut elements = ptr::null();
+        // SAFETY: the function reads the tuple's memory only; it does not use its environment.
+        let found =
+            unsafe { sys::enif_get_tuple(ptr::null_mut(), self.0, &mut arity, &mut elements) };
+        // SAFETY: the VM keeps a tuple's elements as one array of words, alive as long as the tuple.
+        (found != 0).then(|| unsafe { std::slice::from_raw_parts(elements.cast(), arity as usize) })
+    }
+
+    /// The head and tail, if the term is a list cell.
+    #[inline]
+    pub fn as_cell(self) -> Option<(BeamTerm, BeamTerm)> {
+        if self.is_immediate() {
+            return None;
+        }
+        let mut head = ErlNifTerm::default();
+        let mut tail = ErlNifTerm::default();
+        // SAFETY: the function reads the cell's memory only; it does not use its environment.
+        let found =
+            unsafe { sys::enif_get_list_cell(ptr::null_mut(), self.0, &mut head, &mut tail) };
+        (found != 0).then_some((BeamTerm(head), BeamTerm(tail)))
+    }
+
+    pub fn type_of(self) -> Type {
+        // SAFETY: the function takes any term and does not use its environment. It answers a C int,
+        // of which a later VM may know values that the Rust binding's enum does not have.
+        let code = unsafe {
+            let term_type: unsafe extern "C" fn(*mut ErlNifEnv, ErlNifTerm) -> c_int =
+                std::mem::transmute(sys::enif_term_type as *const ());
+            term_type(ptr::null_mut(), self.0)
+        };
+        match code {
+            1 => Type::Atom,
+            2 => Type::Bitstring,
+            3 => Type::Float,
+            4 => Type::Fun,
+            5 => Type::Integer,
+            6 => Type::List,
+            7 => Type::Map,
+            8 => Type::Pid,
+            9 => Type::Port,
+            10 => Type::Reference,
+            11 => Type::Tuple,
+            _ => Type::Other,
+        }
+    }
+
+    pub fn to_i64(self) -> Option<i64> {
+        let mut value = 0;
+        // SAFETY: the function reads the integer's memory only.
+        let found = unsafe { sys::enif_get_int64(ptr::null_mut(), self.0, &mut value) };
+        (found != 0).then_some(value)
+    }
+
+    pub fn to_f64(self) -> Option<f64> {
+        let mut value = 0.0;
+        // SAFETY: the function reads the float's memory only.
+        let found = unsafe { sys::enif_get_double(ptr::null_mut(), self.0, &mut value) };
+        (found != 0).then_some(value)
+    }
+
+    pub fn map_size(self) -> Option<usize> {
+        let mut size = 0;
+        // SAFETY: the function reads the map's memory only.
+        let found = unsafe { sys::enif_get_map_size(ptr::null_mut(), self.0, &mut size) };
+        (found != 0).then_some(size)
+    }
+
+    /// Calls `then` with the bytes of a binary.
+    pub fn with_bytes<R>(self, then: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        SCRATCH.with(|scratch| {
+            let mut binary = MaybeUninit::<ErlNifBinary>::uninit();
+            // SAFETY: `binary` is filled in when the function answers true.
+            let found =
+                unsafe { sys::enif_inspect_binary(scratch.0, self.0, binary.as_mut_ptr()) != 0 };
+            let result = found.then(|| {
+                // SAFETY: as above; the bytes stay until the environment is cleared.
+                let bytes = unsafe {
+                    let ErlNifBinary { data, size, .. } = binary.assume_init();
+                    bytes_at(data, size)
+                };
+                then(bytes)
+            });
+            // SAFETY: nothing points into the environment any more. What may have been in it is the
+            // aligned copy of a binary that starts within a byte.
+            unsafe { sys::enif_clear_env(scratch.0) };
+            result
+        })
+    }
+
+    /// Calls `then` with the term in the external term format.
+    pub fn with_external<R>(self, then: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let mut binary = MaybeUninit::<ErlNifBinary>::uninit();
+        // SAFETY: `binary` is filled in when the function answers true; it is released once.
+        unsafe {
+            if sys::enif_term_to_binary(ptr::null_mut(), self.0, binary.as_mut_ptr()) == 0 {
+                return None;
+            }
+            let mut binary = binary.assume_init();
+            let result = then(bytes_at(binary.data, binary.size));
+            sys::enif_release_binary(&mut binary);
+            Some(result)
+        }
+    }
+
+    /// Calls `then` with the UTF-8 text of an atom.
+    pub fn with_text<R>(self, then: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let mut text = [0u8; 256];
+        // SAFETY: the buffer is as long as is said; the function does not use its environment.
+        let written = unsafe {
+            sys::enif_get_atom(
+                ptr::null_mut(),
+                self.0,
+                text.as_mut_ptr().cast::<c_char>(),
+                text.len() as u32,
+                sys::ErlNifCharEncoding::ERL_NIF_LATIN1,
+            )
+        };
+        if written > 0 {
+            let latin1 = &text[..written as usize - 1];
+            if latin1.is_ascii() {
+                return Some(then(latin1));
+            }
+            let utf8: String = latin1.iter().map(|&byte| char::from(byte)).collect();
+            return Some(then(utf8.as_bytes()));
+        }
+        // The function cannot read characters beyond latin-1; the external format has them.
+        self.with_external(|bytes| match bytes {
+            [131, 119, _, text @ ..] | [131, 118, _, _, text @ ..] => Some(then(text)),
+            _ => None,
+        })
+        .flatten()
+    }
+
+    /// The term as `env` may hold it: a copy, unless it is an immediate.
+    ///
+    /// # Safety
+    ///
+    /// `env` is the environment of the running call, or one that only this thread uses.
+    #[inline]
+    pub unsafe fn copy_to(self, env: *mut ErlNifEnv) -> BeamTerm {
+        if self.is_immediate() {
+            return self;
+        }
+        // SAFETY: the elements outlive the calls; `env` may be added to, as promised.
+        BeamTerm(unsafe {
+            match self.as_tuple() {
+                Some(elements) if elements.iter().all(|element| element.is_immediate()) => {
+                    make_tuple(env, elements).raw()
+                }
+                _ => sys::enif_make_copy(env, self.0),
+            }
+        })
+    }
+}
+
+/// # Safety
+///
+/// `env` may be added to by this thread, and holds the elements that are not immediates.
+#[inline]
+pub unsafe fn make_tuple(env: *mut ErlNifEnv, elements: &[BeamTerm]) -> BeamTerm {
+    // SAFETY: BeamTerm is a transparent wrapper; the array is as long as is said.
+    BeamTerm(unsafe {
+        sys::enif_make_tuple_from_array(env, elements.as_ptr().cast(), elements.len() as u32)
+    })
+}
+
+/// # Safety
+///
+/// `data` points at `size` bytes that stay for `'a`; it may be anything when `size` is 0.
+unsafe fn bytes_at<'a>(data: *const u8, size: usize) -> &'a [u8] {
+    if size == 0 {
+        return &[];
+    }
+    // SAFETY: as promised.
+    unsafe { std::slice::from_raw_parts(data, size) }
+}
+
+/// An environment of this thread's own, for the calls that need one to put a passing thing in.
+struct Scratch(*mut ErlNifEnv);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: made by enif_alloc_env, freed once.
+        unsafe { sys::enif_free_env(self.0) };
+    }
+}
+
+thread_local! {
+    // SAFETY: the function may be called on any thread.
+    static SCRATCH: Scratch = Scratch(unsafe { sys::enif_alloc_env() });
 }
 
 impl From<ErlNifTerm> for BeamTerm {
@@ -47,5 +298,115 @@ impl From<rustler::Atom> for BeamTerm {
     #[inline]
     fn from(atom: rustler::Atom) -> Self {
         BeamTerm(atom.as_c_arg())
+    }
+}
+
+/// Spreads what is in `word` over all 64 bits.
+#[inline]
+fn mix(word: u64) -> u64 {
+    let product = u128::from(word ^ 0x9E37_79B9_7F4A_7C15) * 0xD6E8_FEB8_6659_FD93_u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+impl Term for BeamTerm {
+    type Arena = EnvArena;
+
+    #[inline]
+    fn to_word(self) -> u64 {
+        self.word()
+    }
+
+    #[inline]
+    unsafe fn from_word(word: u64) -> Self {
+        // SAFETY: passed on.
+        unsafe { BeamTerm::from_word(word) }
+    }
+
+    #[inline]
+    fn hash(self) -> u64 {
+        if self.is_immediate() {
+            return mix(self.word());
+        }
+        // SAFETY: the function takes any term.
+        mix(unsafe { sys::enif_hash(ErlNifHash::ERL_NIF_INTERNAL_HASH, self.0, 0) })
+    }
+
+    #[inline]
+    fn matches(self, other: Self) -> bool {
+        if self.0 == other.0 {
+            return true;
+        }
+        // An immediate matches nothing but itself.
+        if self.is_immediate() || other.is_immediate() {
+            return false;
+        }
+        // SAFETY: the function takes any terms.
+        unsafe { sys::enif_is_identical(self.0, other.0) != 0 }
+    }
+
+    #[inline]
+    fn compare(self, other: Self) -> Ordering {
+        if self.0 == other.0 {
+            return Ordering::Equal;
+        }
+        if let (Some(one), Some(two)) = (self.small_integer(), other.small_integer()) {
+            return one.cmp(&two);
+        }
+        // SAFETY: the function takes any terms.
+        unsafe { sys::enif_compare(self.0, other.0) }.cmp(&0)
+    }
+
+    #[inline]
+    fn encode(self, out: &mut Encoding) {
+        encoding::encode(self, out);
+    }
+
+    #[inline]
+    fn elements(&self) -> &[Self] {
+        self.as_tuple().unwrap_or_default()
+    }
+}
+
+/// Whether words are what this module takes them to be; the first that is not.
+///
+/// # Safety
+///
+/// `env` is the environment of a load or upgrade.
+pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
+    // SAFETY: all terms are made and looked at in the environment of the running call.
+    unsafe {
+        let nil = BeamTerm(sys::enif_make_list_from_array(env, ptr::null(), 0));
+        NIL.store(nil.word(), atomic::Ordering::Relaxed);
+
+        let integers = [0, 1, -1, 42, i64::from(i32::MAX), (1 << 59) - 1, -(1 << 59)];
+        let decoded = integers.iter().all(|&value| {
+            BeamTerm(sys::enif_make_int64(env, value)).small_integer() == Some(value)
+        });
+        let atom = BeamTerm(sys::enif_make_atom(env, c"blanket".as_ptr()));
+        let mut own = MaybeUninit::uninit();
+        let pid = if sys::enif_self(env, own.as_mut_ptr()).is_null() {
+            atom
+        } else {
+            BeamTerm(sys::enif_make_pid(env, own.assume_init()))
+        };
+        let tuple = make_tuple(env, &[atom]);
+        let list = BeamTerm(sys::enif_make_list_cell(env, atom.raw(), nil.raw()));
+        let float = BeamTerm(sys::enif_make_double(env, 0.5));
+        let bignum = BeamTerm(sys::enif_make_int64(env, 1 << 59));
+
+        let immediate = |terms: &[BeamTerm]| terms.iter().all(|term| term.is_immediate());
+        let integer = |terms: &[BeamTerm]| terms.iter().any(|term| term.small_integer().is_some());
+        if !decoded {
+            Err("small integers are not tagged as expected")
+        } else if !immediate(&[atom, nil, pid]) || integer(&[atom, nil, pid]) {
+            Err("atoms, [] and pids are not tagged as expected")
+        } else if [tuple, list, float, bignum]
+            .iter()
+            .any(|term| term.is_immediate())
+        {
+            Err("terms on the heap are not tagged as expected")
+        } else {
+            Ok(())
+        }
     }
 }

@@ -1,4 +1,10 @@
 //! The functions of `Blanket.Native`.
 
+mod bulk;
+mod copy_out;
 mod kept;
 mod lifecycle;
+mod read;
+mod traverse;
+mod update;
+mod write;

@@ -1,0 +1,156 @@
+//! Where the table's copies of terms live: environments that belong to no process.
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+use blanket_core::Arena;
+use rustler::sys::{self, ErlNifEnv, ErlNifMapIterator, ErlNifMapIteratorEntry, ErlNifTerm};
+use smallvec::SmallVec;
+
+use crate::term::{BeamTerm, Type, make_tuple};
+
+/// An environment of `enif_alloc_env`.
+///
+/// One thread may add to it while others read what is in it: adding allocates room behind the
+/// terms that are there, in the current heap fragment or a new one, and links what hangs off the
+/// heap (binaries, references to resources) at the head of a list that readers never look at. It
+/// neither moves nor changes a term. An environment is not collected; its terms stay where they
+/// are until it is freed as a whole.
+pub struct EnvArena(NonNull<ErlNifEnv>);
+
+// SAFETY: the environment belongs to no thread; see above for what threads may do at a time.
+unsafe impl Send for EnvArena {}
+// SAFETY: as above; the calls that add to it are unsafe and demand one thread at a time.
+unsafe impl Sync for EnvArena {}
+
+const WORD: usize = size_of::<ErlNifTerm>();
+/// Bytes of a binary beyond which the VM keeps them outside the heap.
+const HEAP_BINARY: usize = 64;
+
+impl Arena<BeamTerm> for EnvArena {
+    const OVERHEAD: usize = 1024;
+
+    fn new() -> Self {
+        // SAFETY: the function may be called on any thread.
+        let env = unsafe { sys::enif_alloc_env() };
+        EnvArena(NonNull::new(env).expect("the VM aborts when out of memory"))
+    }
+
+    fn size(term: BeamTerm) -> usize {
+        if term.is_immediate() {
+            return 0;
+        }
+        match term.as_tuple() {
+            Some(elements) if elements.iter().all(|element| element.is_immediate()) => {
+                (elements.len() + 1) * WORD
+            }
+            _ => size_of_compound(term),
+        }
+    }
+
+    fn tuple_size(elements: &[BeamTerm]) -> usize {
+        let inner: usize = elements.iter().map(|&element| Self::size(element)).sum();
+        (elements.len() + 1) * WORD + inner
+    }
+
+    unsafe fn copy(&self, term: BeamTerm) -> BeamTerm {
+        // SAFETY: the caller is the only one to add to the environment.
+        unsafe { term.copy_to(self.0.as_ptr()) }
+    }
+
+    unsafe fn tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
+        let env = self.0.as_ptr();
+        // SAFETY: the caller is the only one to add to the environment.
+        unsafe {
+            let copies: SmallVec<[BeamTerm; 16]> = elements
+                .iter()
+                .map(|element| element.copy_to(env))
+                .collect();
+            make_tuple(env, &copies)
+        }
+    }
+}
+
+impl Drop for EnvArena {
+    fn drop(&mut self) {
+        // SAFETY: made by enif_alloc_env, freed once; nobody holds a term of it any more.
+        unsafe { sys::enif_free_env(self.0.as_ptr()) };
+    }
+}
+
+/// Bytes of a copy of `term`. Walks it with a stack of its own: terms may nest as deep as they like.
+fn size_of_compound(term: BeamTerm) -> usize {
+    let mut rest: SmallVec<[BeamTerm; 32]> = SmallVec::new();
+    rest.push(term);
+    let mut bytes = 0;
+    while let Some(term) = rest.pop() {
+        if term.is_immediate() {
+            continue;
+        }
+        if let Some((head, tail)) = term.as_cell() {
+            bytes += 2 * WORD;
+            rest.push(tail);
+            rest.push(head);
+        } else if let Some(elements) = term.as_tuple() {
+            bytes += (elements.len() + 1) * WORD;
+            rest.extend(
+                elements
+                    .iter()
+                    .copied()
+                    .filter(|element| !element.is_immediate()),
+            );
+        } else {
+            bytes += match term.type_of() {
+                Type::Map => {
+                    push_pairs(term, &mut rest);
+                    // The map itself, and a word for each key and value.
+                    (3 + 2 * term.map_size().unwrap_or(0)) * WORD
+                }
+                Type::Float => 2 * WORD,
+                Type::Bitstring => term
+                    .with_bytes(binary_size)
+                    .unwrap_or_else(|| external_size(term)),
+                Type::Integer | Type::Fun => external_size(term),
+                _ => 6 * WORD,
+            };
+        }
+    }
+    bytes
+}
+
+fn binary_size(bytes: &[u8]) -> usize {
+    if bytes.len() <= HEAP_BINARY {
+        2 * WORD + bytes.len().next_multiple_of(WORD)
+    } else {
+        6 * WORD + bytes.len()
+    }
+}
+
+/// What a term that cannot be looked into takes, judged by its external form.
+fn external_size(term: BeamTerm) -> usize {
+    let external = term.with_external(|bytes| bytes.len()).unwrap_or(0);
+    WORD + external.next_multiple_of(WORD)
+}
+
+fn push_pairs(map: BeamTerm, rest: &mut SmallVec<[BeamTerm; 32]>) {
+    let mut iterator = MaybeUninit::<ErlNifMapIterator>::uninit();
+    let first = ErlNifMapIteratorEntry::ERL_NIF_MAP_ITERATOR_HEAD;
+    // SAFETY: the functions read the map's memory and keep their state in `iterator`, which is
+    // filled in when the first answers true and destroyed once; they do not use an environment.
+    unsafe {
+        let env = ptr::null_mut();
+        if sys::enif_map_iterator_create(env, map.raw(), iterator.as_mut_ptr(), first) == 0 {
+            return;
+        }
+        let iterator = iterator.assume_init_mut();
+        let mut key = ErlNifTerm::default();
+        let mut value = ErlNifTerm::default();
+        while sys::enif_map_iterator_get_pair(env, iterator, &mut key, &mut value) != 0 {
+            rest.push(BeamTerm::from(key));
+            rest.push(BeamTerm::from(value));
+            let _at_end: c_int = sys::enif_map_iterator_next(env, iterator);
+        }
+        sys::enif_map_iterator_destroy(env, iterator);
+    }
+}

@@ -1,0 +1,226 @@
+//! Keys as bytes in term order, for `ordered_set`.
+//!
+//! What must hold for any two keys: where `a < b`, `bytes(a) <= bytes(b)`, and where `a == b` (as
+//! `1 == 1.0`), the bytes are the same. So a part of a key may be followed by the next part only
+//! when its bytes say all that `==` sees of it; behind one that is cut short, the bytes of what
+//! comes after would be compared out of turn. A part says by [`Exactness`] how it ended.
+
+use blanket_core::Encoding;
+
+use crate::term::{BeamTerm, Type};
+
+/// Classes in term order; none is 0, which is what stands behind the last byte.
+mod class {
+    pub const NUMBER: u8 = 1;
+    pub const ATOM: u8 = 2;
+    pub const REFERENCE: u8 = 3;
+    pub const FUN: u8 = 4;
+    pub const PORT: u8 = 5;
+    pub const PID: u8 = 6;
+    pub const TUPLE: u8 = 7;
+    /// A type that came with a later VM: native records, which stand here.
+    pub const OTHER: u8 = 8;
+    pub const MAP: u8 = 9;
+    pub const NIL: u8 = 10;
+    pub const LIST: u8 = 11;
+    pub const BITSTRING: u8 = 12;
+}
+
+/// How the bytes of a part relate to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exactness {
+    /// Only equal parts have these bytes, and they are no other part's beginning.
+    Exact,
+    /// No byte may follow: it is the least of the parts with these bytes, or all of those with
+    /// these bytes end here.
+    Ends,
+    /// As `Ends`, but greater than the parts with these bytes that are exact.
+    Exceeds,
+}
+
+use Exactness::{Ends, Exact, Exceeds};
+
+#[inline]
+pub fn encode(key: BeamTerm, out: &mut Encoding) {
+    if let Some(value) = key.small_integer() {
+        push_integer(value, out);
+    } else if encode_part(key, out, Place::Alone) == Exceeds {
+        while !out.is_full() {
+            out.push(u8::MAX);
+        }
+    }
+}
+
+/// Whether other parts may follow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Alone,
+    Within,
+}
+
+// Every part writes a byte at least and ends when `out` is full, which bounds the depth.
+fn encode_part(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
+    if out.is_full() {
+        return Ends;
+    }
+    if let Some(value) = term.small_integer() {
+        push_integer(value, out);
+        return Exact;
+    }
+    if let Some(elements) = term.as_tuple() {
+        out.push(class::TUPLE);
+        // A tuple has less than 2^24 elements.
+        out.extend(&(elements.len() as u32).to_be_bytes()[1..]);
+        return encode_all(elements, out);
+    }
+    if let Some((head, tail)) = term.as_cell() {
+        out.push(class::LIST);
+        return encode_all(&[head, tail], out);
+    }
+    match term.type_of() {
+        Type::Integer => encode_large_integer(term, out),
+        Type::Float => encode_float(term.to_f64().unwrap_or(0.0), out),
+        Type::Atom => {
+            out.push(class::ATOM);
+            match term.with_text(|text| push_text(text, out)) {
+                Some(()) => Exact,
+                None => Ends,
+            }
+        }
+        Type::Bitstring => encode_bitstring(term, out, place),
+        Type::Map => {
+            out.push(class::MAP);
+            out.push_u64(term.map_size().unwrap_or(0) as u64);
+            Ends
+        }
+        Type::List => {
+            out.push(class::NIL);
+            Exact
+        }
+        Type::Reference => encode_class(class::REFERENCE, out),
+        Type::Fun => encode_class(class::FUN, out),
+        Type::Port => encode_class(class::PORT, out),
+        Type::Pid => encode_class(class::PID, out),
+        Type::Tuple | Type::Other => encode_class(class::OTHER, out),
+    }
+}
+
+fn encode_all(parts: &[BeamTerm], out: &mut Encoding) -> Exactness {
+    for &part in parts {
+        let exactness = encode_part(part, out, Place::Within);
+        if exactness != Exact {
+            return exactness;
+        }
+    }
+    Exact
+}
+
+fn encode_class(class: u8, out: &mut Encoding) -> Exactness {
+    out.push(class);
+    Ends
+}
+
+#[inline]
+fn push_integer(value: i64, out: &mut Encoding) {
+    out.push(class::NUMBER);
+    // With the sign flipped, two's complement sorts as unsigned.
+    out.push_u64(value as u64 ^ 1 << 63);
+}
+
+fn encode_large_integer(term: BeamTerm, out: &mut Encoding) -> Exactness {
+    match term.to_i64() {
+        Some(value) => {
+            push_integer(value, out);
+            Exact
+        }
+        None if is_negative(term) => below(out),
+        None => above(out),
+    }
+}
+
+fn is_negative(integer: BeamTerm) -> bool {
+    // SMALL_BIG_EXT and LARGE_BIG_EXT: the sign follows the length of one or four bytes.
+    integer
+        .with_external(|bytes| {
+            matches!(bytes, [131, 110, _, 1, ..] | [131, 111, _, _, _, _, 1, ..])
+        })
+        .unwrap_or(false)
+}
+
+fn encode_float(value: f64, out: &mut Encoding) -> Exactness {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if value >= LIMIT {
+        return above(out);
+    }
+    if value < -LIMIT {
+        return below(out);
+    }
+    let floor = value.floor();
+    push_integer(floor as i64, out);
+    if floor == value { Exact } else { Exceeds }
+}
+
+fn above(out: &mut Encoding) -> Exactness {
+    push_integer(i64::MAX, out);
+    Exceeds
+}
+
+fn below(out: &mut Encoding) -> Exactness {
+    push_integer(i64::MIN, out);
+    Ends
+}
+
+fn encode_bitstring(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
+    out.push(class::BITSTRING);
+    let whole = term.with_bytes(|bytes| match place {
+        Place::Alone => {
+            out.extend(bytes);
+            Ends
+        }
+        Place::Within => {
+            push_text(bytes, out);
+            Exact
+        }
+    });
+    whole.unwrap_or_else(|| {
+        // BIT_BINARY_EXT: the length in bytes, the number of bits in the last, the bytes.
+        term.with_external(|external| {
+            if let [131, 77, _, _, _, _, bits, bytes @ .., last] = external {
+                let last = last & !(0xFF_u8 >> bits);
+                match place {
+                    Place::Alone => {
+                        out.extend(bytes);
+                        out.push(last);
+                    }
+                    Place::Within => {
+                        push_escaped(bytes, out);
+                        push_escaped(&[last], out);
+                    }
+                }
+            }
+        });
+        // Its bytes are those of the binary filled up with zero bits, which is greater.
+        Ends
+    })
+}
+
+/// Text and its end: a 0, which text that goes on is greater than.
+fn push_text(text: &[u8], out: &mut Encoding) {
+    push_escaped(text, out);
+    out.push(0);
+}
+
+/// 0 and 1 become 1 1 and 1 2: nothing within a text looks like its end.
+fn push_escaped(text: &[u8], out: &mut Encoding) {
+    for &byte in text {
+        if out.is_full() {
+            break;
+        }
+        if byte <= 1 {
+            out.push(1);
+            out.push(byte + 1);
+        } else {
+            out.push(byte);
+        }
+    }
+}

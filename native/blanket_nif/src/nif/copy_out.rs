@@ -1,0 +1,87 @@
+//! Found objects, copied to the caller as a list.
+
+use crate::engine::{Objects, ParkedObjects};
+use smallvec::SmallVec;
+
+use crate::raw::{Answer, Call, Failure};
+use crate::term::BeamTerm;
+use crate::yielding::{self, Slice, Step, Work};
+
+/// What of each object the caller wants.
+#[derive(Clone, Copy)]
+pub enum Part {
+    Object,
+    /// The element of this index.
+    Element(usize),
+}
+
+/// Objects that are copied without a look at the clock.
+const FEW: usize = Slice::OBJECTS;
+
+/// The part of `object`, copied; badarg where the object has no such element.
+#[inline]
+pub fn part(call: &Call<'_>, object: BeamTerm, part: Part) -> Answer {
+    let term = match part {
+        Part::Object => object,
+        Part::Element(index) => {
+            let elements = object.as_tuple().unwrap_or_default();
+            *elements.get(index).ok_or(Failure::BadArg)?
+        }
+    };
+    Ok(call.copy(term))
+}
+
+#[inline]
+pub fn list(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, wanted: Part) -> Answer {
+    match objects.len() {
+        0 => Ok(BeamTerm::nil()),
+        1 => {
+            let object = objects.first().ok_or(Failure::BadArg)?;
+            Ok(call.cell(part(call, object, wanted)?, BeamTerm::nil()))
+        }
+        2..=FEW => {
+            let parts: Result<SmallVec<[BeamTerm; FEW]>, _> = objects
+                .iter()
+                .map(|object| part(call, object, wanted))
+                .collect();
+            Ok(call.list(&parts?))
+        }
+        rest => {
+            let objects = objects.park();
+            let work = CopyOut {
+                objects,
+                rest,
+                wanted,
+            };
+            yielding::run(call, work, BeamTerm::nil())
+        }
+    }
+}
+
+/// Copies many objects, from the last to the first; the list so far is the live term.
+struct CopyOut {
+    objects: ParkedObjects<BeamTerm>,
+    rest: usize,
+    wanted: Part,
+}
+
+impl Work for CopyOut {
+    fn step(
+        &mut self,
+        call: &Call<'_>,
+        live: &mut BeamTerm,
+        slice: &Slice,
+    ) -> Result<Step, Failure> {
+        while self.rest > 0 {
+            for _ in 0..self.rest.min(Slice::OBJECTS) {
+                let object = self.objects.get(self.rest - 1).ok_or(Failure::BadArg)?;
+                *live = call.cell(part(call, object, self.wanted)?, *live);
+                self.rest -= 1;
+            }
+            if self.rest > 0 && slice.is_over() {
+                return Ok(Step::More);
+            }
+        }
+        Ok(Step::Done(*live))
+    }
+}

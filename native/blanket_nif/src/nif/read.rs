@@ -1,0 +1,53 @@
+//! Reading objects by their key.
+
+use super::copy_out::{self, Part};
+use crate::raw::{Answer, Call, Failure, boolean, export};
+use crate::term::BeamTerm;
+
+export! {
+    c"lookup"/2 = lookup;
+    c"lookup_element"/3 = lookup_element;
+    c"lookup_element"/4 = lookup_element_or;
+    c"member"/2 = member;
+}
+
+fn lookup(call: &Call<'_>) -> Answer {
+    let table = call.table_to_read()?;
+    let objects = table.table.lookup(call.args[1], call.guard)?;
+    copy_out::list(call, &objects, Part::Object)
+}
+
+fn lookup_element(call: &Call<'_>) -> Answer {
+    element(call, None)
+}
+
+fn lookup_element_or(call: &Call<'_>) -> Answer {
+    element(call, Some(call.args[3]))
+}
+
+fn element(call: &Call<'_>, default: Option<BeamTerm>) -> Answer {
+    let table = call.table_to_read()?;
+    let index = index(call.args[2])?;
+    let objects = table.table.lookup(call.args[1], call.guard)?;
+    if objects.is_empty() {
+        return default.ok_or(Failure::BadArg);
+    }
+    if table.has_unique_keys() {
+        let object = objects.first().ok_or(Failure::BadArg)?;
+        return copy_out::part(call, object, Part::Element(index));
+    }
+    copy_out::list(call, &objects, Part::Element(index))
+}
+
+fn member(call: &Call<'_>) -> Answer {
+    let table = call.table_to_read()?;
+    Ok(boolean(table.table.member(call.args[1], call.guard)?))
+}
+
+/// The index that a position, counted from 1, stands for.
+pub fn index(position: BeamTerm) -> Result<usize, Failure> {
+    position
+        .small_integer()
+        .and_then(|position| usize::try_from(position).ok()?.checked_sub(1))
+        .ok_or(Failure::BadArg)
+}

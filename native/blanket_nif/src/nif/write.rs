@@ -1,0 +1,74 @@
+//! Writing and deleting objects.
+
+use super::bulk;
+use super::copy_out::{self, Part};
+use crate::engine::BulkMode;
+use crate::raw::{Answer, Call, Failure, boolean, export};
+use crate::reaper;
+use crate::resource::TableResource;
+use crate::term::BeamTerm;
+
+export! {
+    c"insert"/2 = insert;
+    c"insert_new"/2 = insert_new;
+    c"delete"/2 = delete;
+    c"delete_object"/2 = delete_object;
+    c"delete_all_objects"/1 = delete_all_objects;
+    c"take"/2 = take;
+}
+
+fn insert(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    let given = call.args[1];
+    if given.as_tuple().is_none() {
+        return bulk::insert(call, &table, BulkMode::Insert);
+    }
+    table.table.insert(object(&table, given)?, call.guard)?;
+    Ok(boolean(true))
+}
+
+fn insert_new(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    let given = call.args[1];
+    if given.as_tuple().is_none() {
+        return bulk::insert(call, &table, BulkMode::InsertNew);
+    }
+    let inserted = table.table.insert_new(object(&table, given)?, call.guard)?;
+    Ok(boolean(inserted))
+}
+
+fn delete(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    table.table.delete(call.args[1], call.guard)?;
+    Ok(boolean(true))
+}
+
+fn delete_object(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    table
+        .table
+        .delete_object(object(&table, call.args[1])?, call.guard)?;
+    Ok(boolean(true))
+}
+
+fn delete_all_objects(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    let contents = table.table.clear(call.guard);
+    reaper::run(Box::new(move || drop(contents)));
+    Ok(boolean(true))
+}
+
+fn take(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    let objects = table.table.take(call.args[1], call.guard)?;
+    copy_out::list(call, &objects, Part::Object)
+}
+
+/// `term` as an object of `table`: a tuple that has a key.
+#[inline]
+pub fn object(table: &TableResource, term: BeamTerm) -> Result<BeamTerm, Failure> {
+    match term.as_tuple() {
+        Some(elements) if elements.len() >= table.table.keypos() => Ok(term),
+        _ => Err(Failure::BadArg),
+    }
+}

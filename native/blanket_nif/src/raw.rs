@@ -1,0 +1,222 @@
+//! Raw NIFs: the calls of every day, without a wrapper's allocations.
+
+use std::ffi::{CStr, c_int};
+use std::mem::MaybeUninit;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::engine::Contended;
+use blanket_core::Guard;
+use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
+
+use crate::atoms;
+use crate::registry;
+use crate::resource::{self, TableRef, TableResource};
+use crate::term::{BeamTerm, make_tuple};
+
+pub type Function = unsafe extern "C" fn(*mut ErlNifEnv, c_int, *const ErlNifTerm) -> ErlNifTerm;
+
+/// What a call comes to: a term in the caller's environment, or why not.
+pub type Answer = Result<BeamTerm, Failure>;
+
+#[derive(Debug)]
+pub enum Failure {
+    BadArg,
+    /// A leaf stayed locked too long: nothing was changed, the caller yields and tries again.
+    Contended,
+}
+
+impl From<Contended> for Failure {
+    fn from(_: Contended) -> Self {
+        Failure::Contended
+    }
+}
+
+/// A call in progress.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    pub env: *mut ErlNifEnv,
+    pub args: &'a [BeamTerm],
+    pub guard: &'a Guard,
+    pub name: &'static CStr,
+}
+
+/// The table that an argument names.
+pub enum Table<'a> {
+    /// By its reference, which keeps it alive as long as the argument.
+    Borrowed(&'a TableResource),
+    Named(TableRef),
+}
+
+impl Deref for Table<'_> {
+    type Target = TableResource;
+
+    #[inline]
+    fn deref(&self) -> &TableResource {
+        match self {
+            Table::Borrowed(table) => table,
+            Table::Named(table) => table,
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// The first argument, a table that the caller may read.
+    #[inline]
+    pub fn table_to_read(&self) -> Result<Table<'a>, Failure> {
+        let table = self.table()?;
+        let allowed = table.access.may_read(|| self.caller());
+        allowed.then_some(table).ok_or(Failure::BadArg)
+    }
+
+    /// The first argument, a table that the caller may write.
+    #[inline]
+    pub fn table_to_write(&self) -> Result<Table<'a>, Failure> {
+        let table = self.table()?;
+        let allowed = table.access.may_write(|| self.caller());
+        allowed.then_some(table).ok_or(Failure::BadArg)
+    }
+
+    #[inline]
+    fn table(&self) -> Result<Table<'a>, Failure> {
+        let argument = self.args[0];
+        if argument.is_immediate() {
+            let table = registry::lookup_name(argument).ok_or(Failure::BadArg)?;
+            return Ok(Table::Named(table));
+        }
+        // SAFETY: the arguments live as long as the call, which `'a` does not outlive.
+        let table = unsafe { resource::borrow(self.env, argument) };
+        table.map(Table::Borrowed).ok_or(Failure::BadArg)
+    }
+
+    /// A reference to the table that outlives the call.
+    pub fn keep(&self, table: &Table<'_>) -> Result<TableRef, Failure> {
+        match table {
+            Table::Borrowed(_) => {
+                TableRef::from_term(self.env, self.args[0]).ok_or(Failure::BadArg)
+            }
+            Table::Named(table) => Ok(table.clone()),
+        }
+    }
+
+    /// The calling process's pid word.
+    fn caller(&self) -> u64 {
+        let mut pid = MaybeUninit::uninit();
+        // SAFETY: the environment is a running process's; the function fills in `pid`.
+        unsafe {
+            sys::enif_self(self.env, pid.as_mut_ptr());
+            BeamTerm::from(sys::enif_make_pid(self.env, pid.assume_init())).word()
+        }
+    }
+
+    /// A stored term, copied to the caller.
+    #[inline]
+    pub fn copy(&self, term: BeamTerm) -> BeamTerm {
+        // SAFETY: the environment is that of the running call.
+        unsafe { term.copy_to(self.env) }
+    }
+
+    #[inline]
+    pub fn cell(&self, head: BeamTerm, tail: BeamTerm) -> BeamTerm {
+        // SAFETY: both terms are the caller's, as is the environment.
+        BeamTerm::from(unsafe { sys::enif_make_list_cell(self.env, head.raw(), tail.raw()) })
+    }
+
+    #[inline]
+    pub fn list(&self, terms: &[BeamTerm]) -> BeamTerm {
+        // SAFETY: the terms are the caller's; BeamTerm is a transparent wrapper.
+        BeamTerm::from(unsafe {
+            sys::enif_make_list_from_array(self.env, terms.as_ptr().cast(), terms.len() as u32)
+        })
+    }
+
+    pub fn tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
+        // SAFETY: the elements are the caller's, as is the environment.
+        unsafe { make_tuple(self.env, elements) }
+    }
+
+    /// Gives up the scheduler; the VM goes on with `function` and `arguments` later.
+    pub fn schedule(&self, function: Function, arguments: &[BeamTerm]) -> BeamTerm {
+        // SAFETY: the arguments are the caller's terms; BeamTerm is a transparent wrapper.
+        BeamTerm::from(unsafe {
+            sys::enif_consume_timeslice(self.env, 100);
+            sys::enif_schedule_nif(
+                self.env,
+                self.name.as_ptr(),
+                0,
+                function,
+                arguments.len() as c_int,
+                arguments.as_ptr().cast(),
+            )
+        })
+    }
+}
+
+#[inline]
+pub fn boolean(value: bool) -> BeamTerm {
+    BeamTerm::from(if value { atoms::yes() } else { atoms::no() })
+}
+
+/// Runs the body of a raw NIF: pins the epoch, catches panics, reschedules `function` when a leaf
+/// is contended.
+///
+/// # Safety
+///
+/// Called by the VM with the environment and the arguments of a call.
+#[inline(always)]
+pub unsafe fn run(
+    env: *mut ErlNifEnv,
+    argc: c_int,
+    argv: *const ErlNifTerm,
+    name: &'static CStr,
+    function: Function,
+    body: impl FnOnce(&Call<'_>) -> Answer,
+) -> ErlNifTerm {
+    // SAFETY: the VM passes `argc` terms; BeamTerm is a transparent wrapper.
+    let args = unsafe { std::slice::from_raw_parts(argv.cast::<BeamTerm>(), argc as usize) };
+    let answer = catch_unwind(AssertUnwindSafe(|| {
+        let guard = blanket_core::pin();
+        let call = Call {
+            env,
+            args,
+            guard: &guard,
+            name,
+        };
+        match body(&call) {
+            Err(Failure::Contended) => Ok(call.schedule(function, args)),
+            answer => answer,
+        }
+    }));
+    match answer {
+        Ok(Ok(term)) => term.raw(),
+        // SAFETY: the environment of the running call.
+        Ok(Err(_)) => unsafe { sys::enif_make_badarg(env) },
+        // SAFETY: as above.
+        Err(_) => unsafe { sys::enif_raise_exception(env, atoms::nif_panicked().as_c_arg()) },
+    }
+}
+
+/// Exports functions from a [`Call`] to an [`Answer`] as NIFs.
+macro_rules! export {
+    ($($name:literal / $arity:literal = $body:path;)*) => {
+        $(const _: () = {
+            unsafe extern "C" fn function(
+                env: *mut rustler::sys::ErlNifEnv,
+                argc: std::ffi::c_int,
+                argv: *const rustler::sys::ErlNifTerm,
+            ) -> rustler::sys::ErlNifTerm {
+                // SAFETY: the VM's own arguments, passed on.
+                unsafe { $crate::raw::run(env, argc, argv, $name, function, $body) }
+            }
+
+            rustler::codegen_runtime::inventory::submit!(rustler::Nif {
+                name: $name.as_ptr(),
+                arity: $arity,
+                flags: 0,
+                raw_func: function,
+            });
+        };)*
+    };
+}
+
+pub(crate) use export;

@@ -1,0 +1,119 @@
+//! Long work in slices, so that no call holds a scheduler.
+//!
+//! A [`Work`] that its first slice does not finish is parked in a resource, which the VM passes to
+//! the next slice along with the caller's terms that the work still needs. A process that is
+//! killed between slices drops the resource, and with it the work.
+
+use std::ffi::{CStr, c_int};
+
+use parking_lot::Mutex;
+use rustler::sys::{self, ErlNifEnv, ErlNifTerm, ErlNifTimeUnit};
+
+use crate::raw::{self, Answer, Call, Failure};
+use crate::resource::{self, Class, Ref, Resource};
+use crate::term::BeamTerm;
+
+pub enum Step {
+    Done(BeamTerm),
+    More,
+}
+
+pub trait Work: Send + 'static {
+    /// Works until it is done or `slice` is over. `live` is the caller's term that the work needs
+    /// from slice to slice: a term kept elsewhere would be lost to the garbage collector.
+    fn step(
+        &mut self,
+        call: &Call<'_>,
+        live: &mut BeamTerm,
+        slice: &Slice,
+    ) -> Result<Step, Failure>;
+}
+
+/// The time that a call may take before it yields.
+pub struct Slice {
+    end: i64,
+}
+
+impl Slice {
+    const MICROSECONDS: i64 = 400;
+    /// Objects that are handled between two looks at the clock.
+    pub const OBJECTS: usize = 32;
+
+    fn new() -> Self {
+        Slice {
+            end: now() + Self::MICROSECONDS,
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        now() >= self.end
+    }
+}
+
+fn now() -> i64 {
+    // SAFETY: called on a scheduler thread.
+    unsafe { sys::enif_monotonic_time(ErlNifTimeUnit::ERL_NIF_USEC) }
+}
+
+/// Work between two slices.
+struct Parked {
+    work: Mutex<Box<dyn Work>>,
+    name: &'static CStr,
+}
+
+impl Resource for Parked {
+    const NAME: &'static CStr = c"Blanket.Work";
+
+    fn class() -> &'static Class<Self> {
+        static CLASS: Class<Parked> = Class::new();
+        &CLASS
+    }
+}
+
+/// # Safety
+///
+/// `env` is the environment of a load or upgrade.
+pub unsafe fn open_class(env: *mut ErlNifEnv) -> bool {
+    // SAFETY: passed on.
+    unsafe { Parked::class().open(env) }
+}
+
+/// Runs `work` to its end, in as many slices as it takes.
+pub fn run(call: &Call<'_>, mut work: impl Work, mut live: BeamTerm) -> Answer {
+    match work.step(call, &mut live, &Slice::new()) {
+        Ok(Step::Done(answer)) => Ok(answer),
+        Ok(Step::More) | Err(Failure::Contended) => {
+            let parked = Ref::new(Parked {
+                work: Mutex::new(Box::new(work)),
+                name: call.name,
+            });
+            Ok(call.schedule(go_on, &[parked.to_term(call.env), live]))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+unsafe extern "C" fn go_on(
+    env: *mut ErlNifEnv,
+    argc: c_int,
+    argv: *const ErlNifTerm,
+) -> ErlNifTerm {
+    let next = |call: &Call<'_>| {
+        let [state, mut live] = *call.args else {
+            return Err(Failure::BadArg);
+        };
+        // SAFETY: the state is an argument of this call.
+        let parked: &Parked = unsafe { resource::borrow(env, state) }.ok_or(Failure::BadArg)?;
+        let call = Call {
+            name: parked.name,
+            ..*call
+        };
+        match parked.work.lock().step(&call, &mut live, &Slice::new()) {
+            Ok(Step::Done(answer)) => Ok(answer),
+            Ok(Step::More) | Err(Failure::Contended) => Ok(call.schedule(go_on, &[state, live])),
+            Err(failure) => Err(failure),
+        }
+    };
+    // SAFETY: the VM's own arguments, passed on.
+    unsafe { raw::run(env, argc, argv, c"go_on", go_on, next) }
+}

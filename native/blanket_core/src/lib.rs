@@ -1,6 +1,29 @@
 //! The table engine of Blanket, generic over what a term is.
+//!
+//! A [`Table`] holds objects, which are tuples with a key at a fixed position. From the outside in:
+//! a *directory* leads from a key to its *leaf*; a leaf holds entries under a version lock; an entry
+//! leads to an object; an object lives in a *page*, with others. Whatever a reader may still look at
+//! is freed by epochs: hold a [`Guard`], made by [`pin`], while you use what came out of a table.
 
+mod bulk;
+mod cursor;
+mod directory;
+mod discard;
+mod leaf;
+mod lock;
+mod objects;
+mod page;
+mod run;
+mod table;
 mod term;
+mod usage;
 
+pub use bulk::{Bulk, BulkMode, Progress};
 pub use crossbeam_epoch::{Guard, pin};
+pub use cursor::{Parked, Position, StepError};
+pub use discard::set_reaper;
+pub use leaf::Direction;
+pub use lock::Contended;
+pub use objects::{Objects, ParkedObjects};
+pub use table::{Bounds, Discarded, Kind, Table, UpdateError};
 pub use term::{Arena, Encoding, Term};

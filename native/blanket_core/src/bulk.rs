@@ -1,0 +1,467 @@
+//! List inserts: all objects at one instant.
+//!
+//! The leaves of all objects are locked, in their order; then the objects are put there; then the
+//! locks are let go. A reader sees the table before or after. A short list is handled in one go
+//! ([`Batch`]), a long one in steps ([`Bulk`]), between which the locks stay held.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use crossbeam_epoch::{Guard, pin};
+
+use crate::directory::hash::HashDirectory;
+use crate::directory::ordered::OrderedDirectory;
+use crate::directory::{Directory, LeafOf, LockedOf, ProbeOf};
+use crate::discard::discard;
+use crate::leaf::{Body, Full, Probe, key_of};
+use crate::lock::{Contended, Intact};
+use crate::table::{AnyDirectory, Shape, Store, Table};
+use crate::term::{Arena, Term};
+
+/// What a list insert does about keys that are there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkMode {
+    /// It inserts as each insert would.
+    Insert,
+    /// It inserts nothing at all if one of the keys is there.
+    InsertNew,
+}
+
+/// How far a list insert has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Call again, best after others have run.
+    Pending,
+    /// It is over; whether the objects were inserted.
+    Done(bool),
+}
+
+#[derive(Clone, Copy)]
+struct Item<T> {
+    rank: [u64; 2],
+    object: T,
+}
+
+impl<T: Term> Item<T> {
+    fn of<D: Directory<T>>(object: T, keypos: usize) -> Self {
+        Item {
+            rank: ProbeOf::<T, D>::of(key_of(object, keypos)).rank(),
+            object,
+        }
+    }
+
+    fn cmp<D: Directory<T>>(&self, other: &Self, keypos: usize) -> Ordering {
+        self.rank.cmp(&other.rank).then_with(|| {
+            ProbeOf::<T, D>::tie(key_of(self.object, keypos), key_of(other.object, keypos))
+        })
+    }
+}
+
+/// The leaves of a list insert, locked.
+struct Holding<T: Term, D: Directory<T>> {
+    store: Arc<Store<T>>,
+    directory: *const D,
+    leaves: Vec<*const LeafOf<T, D>>,
+    /// The leaf that is at work.
+    at: usize,
+}
+
+// SAFETY: the pointers lead into the store, which is held here and may be used on any thread.
+unsafe impl<T: Term, D: Directory<T>> Send for Holding<T, D> {}
+// SAFETY: as above; a shared reference gives access to nothing.
+unsafe impl<T: Term, D: Directory<T>> Sync for Holding<T, D> {}
+
+impl<T: Term, D: Directory<T>> Holding<T, D> {
+    /// `directory` is the one in `store`.
+    fn new(store: Arc<Store<T>>, directory: *const D) -> Self {
+        Holding {
+            store,
+            directory,
+            leaves: Vec::new(),
+            at: 0,
+        }
+    }
+
+    fn shape(&self) -> &Shape {
+        &self.store.shape
+    }
+
+    fn probe(&self, object: T) -> ProbeOf<T, D> {
+        ProbeOf::<T, D>::of(key_of(object, self.shape().keypos))
+    }
+
+    /// A leaf that is held.
+    fn adopt(&self, at: usize) -> ManuallyDrop<LockedOf<'_, T, D>> {
+        // SAFETY: the store keeps the leaf: a leaf is removed only under its lock, which is held
+        // here; `ManuallyDrop` leaves it held.
+        ManuallyDrop::new(unsafe { (*self.leaves[at]).adopt() })
+    }
+
+    /// Locks the leaf of the next object. Objects come in the order of the leaves, so two list
+    /// inserts never wait for each other in a circle.
+    fn lock(&mut self, object: T, guard: &Guard) -> Result<(), Contended> {
+        let probe = self.probe(object);
+        if let Some(last) = self.leaves.len().checked_sub(1)
+            && self.adopt(last).body(guard).covers(&probe)
+        {
+            return Ok(());
+        }
+        loop {
+            // SAFETY: the directory is part of the store, which is held.
+            let directory = unsafe { &*self.directory };
+            let locked = directory.leaf(&probe, guard).lock()?;
+            if locked.body(guard).covers(&probe) {
+                self.leaves.push(locked.leaf());
+                locked.keep();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the key of the next object is there already.
+    fn is_there(&mut self, object: T, guard: &Guard) -> bool {
+        let probe = self.probe(object);
+        self.go_to(&probe, guard);
+        let locked = self.adopt(self.at);
+        let keypos = self.shape().keypos;
+        let group = locked
+            .body(guard)
+            .group(&probe, keypos, Intact::LOCKED, guard);
+        group.is_ok_and(|slots| !slots.is_empty())
+    }
+
+    /// Puts the next object in its leaf.
+    fn put(&mut self, object: T, guard: &Guard) {
+        let store = Arc::clone(&self.store);
+        let context = store.shape.context();
+        let probe = self.probe(object);
+        loop {
+            self.go_to(&probe, guard);
+            let mut locked = self.adopt(self.at);
+            let put = store
+                .shape
+                .put(&mut locked.group(probe, context, guard), object);
+            let Err(Full) = put else { return };
+            if locked.make_room(context.bounds, context.keypos, guard) {
+                continue;
+            }
+            // SAFETY: the directory is part of the store, which is held.
+            let directory = unsafe { &*self.directory };
+            if let Some(upper) = directory.split(&mut locked, &probe, context, guard) {
+                let leaf: *const _ = upper.leaf();
+                upper.keep();
+                self.leaves.insert(self.at + 1, leaf);
+            }
+        }
+    }
+
+    fn go_to(&mut self, probe: &ProbeOf<T, D>, guard: &Guard) {
+        while !self.adopt(self.at).body(guard).covers(probe) {
+            self.at += 1;
+        }
+    }
+
+    /// Lets go of the lock taken last; false when none is left.
+    fn unlock_one(&mut self) -> bool {
+        let Some(last) = self.leaves.len().checked_sub(1) else {
+            return false;
+        };
+        drop(ManuallyDrop::into_inner(self.adopt(last)));
+        self.leaves.pop();
+        true
+    }
+}
+
+impl<T: Term, D: Directory<T>> Drop for Holding<T, D> {
+    fn drop(&mut self) {
+        while self.unlock_one() {}
+    }
+}
+
+/// A list insert that is handled in one go. The objects are the caller's.
+pub(crate) struct Batch<T: Term, D: Directory<T>> {
+    items: Vec<Item<T>>,
+    holding: Holding<T, D>,
+}
+
+impl<T: Term, D: Directory<T>> Batch<T, D> {
+    /// `directory` is the one in `store`.
+    pub fn of(store: Arc<Store<T>>, directory: &D, objects: &[T]) -> Self {
+        let keypos = store.shape.keypos;
+        let mut items: Vec<_> = objects
+            .iter()
+            .map(|&object| Item::of::<D>(object, keypos))
+            .collect();
+        items.sort_by(|one, two| one.cmp::<D>(two, keypos));
+        Batch {
+            items,
+            holding: Holding::new(store, directory),
+        }
+    }
+
+    pub fn run(mut self, mode: BulkMode, guard: &Guard) -> Result<bool, Contended> {
+        for item in &self.items {
+            self.holding.lock(item.object, guard)?;
+        }
+        if mode == BulkMode::InsertNew {
+            let holding = &mut self.holding;
+            if self
+                .items
+                .iter()
+                .any(|item| holding.is_there(item.object, guard))
+            {
+                return Ok(false);
+            }
+            self.holding.at = 0;
+        }
+        for item in &self.items {
+            self.holding.put(item.object, guard);
+        }
+        Ok(true)
+    }
+}
+
+/// A list insert in steps: push all objects, then step until it is done.
+///
+/// Dropping it before it began to put objects in the table lets go of its locks, and nothing has
+/// happened. After that ([`Bulk::must_finish`]) dropping it puts in the rest, however long it takes.
+pub struct Bulk<T: Term>(AnyWork<T>);
+
+enum AnyWork<T: Term> {
+    Hash(Work<T, HashDirectory<T>>),
+    Ordered(Work<T, OrderedDirectory<T>>),
+}
+
+macro_rules! with_work {
+    ($bulk:expr, $work:ident => $body:expr) => {
+        match $bulk {
+            AnyWork::Hash($work) => $body,
+            AnyWork::Ordered($work) => $body,
+        }
+    };
+}
+
+impl<T: Term> Bulk<T> {
+    pub fn new(table: &Table<T>, mode: BulkMode) -> Self {
+        let store = table.hold_store(&pin());
+        Bulk(match &store.directory {
+            AnyDirectory::Hash(directory) => {
+                let directory: *const _ = directory;
+                AnyWork::Hash(Work::new(store, directory, mode))
+            }
+            AnyDirectory::Ordered(directory) => {
+                let directory: *const _ = &**directory;
+                AnyWork::Ordered(Work::new(store, directory, mode))
+            }
+        })
+    }
+
+    /// Copies an object for the insert; the table does not show it yet.
+    pub fn push(&mut self, object: T) {
+        with_work!(&mut self.0, work => work.push(object))
+    }
+
+    /// Goes on, with at most `budget` objects.
+    pub fn step(&mut self, budget: usize) -> Progress {
+        with_work!(&mut self.0, work => work.step(budget))
+    }
+
+    /// The table has begun to change.
+    pub fn must_finish(&self) -> bool {
+        with_work!(&self.0, work => matches!(work.phase, Phase::Put(_)))
+    }
+}
+
+struct Work<T: Term, D: Directory<T>> {
+    mode: BulkMode,
+    holding: Holding<T, D>,
+    /// Where the copies live until they are copied again to their leaves' pages.
+    arenas: Vec<(T::Arena, usize)>,
+    /// Sorted portions of the list, the last one not yet sorted.
+    portions: Vec<Vec<Item<T>>>,
+    /// The whole list, as far as it has been merged.
+    sorted: Vec<Item<T>>,
+    phase: Phase<T, D>,
+}
+
+enum Phase<T: Term, D: Directory<T>> {
+    Collect,
+    Merge(BinaryHeap<Front<T, D>>),
+    Lock(usize),
+    Check(usize),
+    Put(usize),
+    Unlock(bool),
+}
+
+/// The next item of a portion. The greatest of these is the one to take first.
+struct Front<T: Term, D: Directory<T>> {
+    item: Item<T>,
+    portion: usize,
+    at: usize,
+    keypos: usize,
+    _directory: std::marker::PhantomData<fn() -> D>,
+}
+
+impl<T: Term, D: Directory<T>> Ord for Front<T, D> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = self.item.cmp::<D>(&other.item, self.keypos);
+        order.then(self.portion.cmp(&other.portion)).reverse()
+    }
+}
+
+impl<T: Term, D: Directory<T>> PartialOrd for Front<T, D> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T: Term, D: Directory<T>> PartialEq for Front<T, D> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T: Term, D: Directory<T>> Eq for Front<T, D> {}
+
+/// Objects that are sorted at once.
+const PORTION: usize = 1024;
+
+impl<T: Term, D: Directory<T>> Work<T, D> {
+    fn new(store: Arc<Store<T>>, directory: *const D, mode: BulkMode) -> Self {
+        Work {
+            mode,
+            holding: Holding::new(store, directory),
+            arenas: Vec::new(),
+            portions: Vec::new(),
+            sorted: Vec::new(),
+            phase: Phase::Collect,
+        }
+    }
+
+    fn keypos(&self) -> usize {
+        self.holding.shape().keypos
+    }
+
+    fn push(&mut self, object: T) {
+        let bounds = &self.holding.shape().bounds;
+        let (most, size) = (bounds.page_bytes, T::Arena::size(object));
+        if self.arenas.last().is_none_or(|(_, bytes)| *bytes >= most) {
+            self.arenas.push((T::Arena::new(), 0));
+        }
+        let Some((arena, bytes)) = self.arenas.last_mut() else {
+            return;
+        };
+        *bytes += size;
+        // SAFETY: the arena is this insert's own.
+        let object = unsafe { arena.copy(object) };
+        let item = Item::of::<D>(object, self.keypos());
+        match self.portions.last_mut() {
+            Some(portion) if portion.len() < PORTION => portion.push(item),
+            _ => {
+                self.sort_last();
+                let mut portion = Vec::with_capacity(PORTION);
+                portion.push(item);
+                self.portions.push(portion);
+            }
+        }
+    }
+
+    fn sort_last(&mut self) {
+        let keypos = self.keypos();
+        if let Some(portion) = self.portions.last_mut() {
+            portion.sort_by(|one, two| one.cmp::<D>(two, keypos));
+        }
+    }
+
+    fn step(&mut self, mut budget: usize) -> Progress {
+        let guard = &pin();
+        loop {
+            match &mut self.phase {
+                Phase::Collect => {
+                    self.sort_last();
+                    let count = self.portions.iter().map(Vec::len).sum();
+                    self.sorted.reserve_exact(count);
+                    let fronts = (0..self.portions.len()).filter_map(|at| self.front(at, 0));
+                    self.phase = Phase::Merge(fronts.collect());
+                }
+                Phase::Merge(fronts) => {
+                    let Some(front) = fronts.pop() else {
+                        self.portions = Vec::new();
+                        self.phase = Phase::Lock(0);
+                        continue;
+                    };
+                    let Front {
+                        item, portion, at, ..
+                    } = front;
+                    self.sorted.push(item);
+                    let next = self.front(portion, at + 1);
+                    if let Phase::Merge(fronts) = &mut self.phase {
+                        fronts.extend(next);
+                    }
+                }
+                Phase::Lock(at) => match self.sorted.get(*at) {
+                    Some(item) => {
+                        if self.holding.lock(item.object, guard).is_err() {
+                            return Progress::Pending;
+                        }
+                        *at += 1;
+                    }
+                    None if self.mode == BulkMode::InsertNew => self.phase = Phase::Check(0),
+                    None => self.phase = Phase::Put(0),
+                },
+                Phase::Check(at) => match self.sorted.get(*at) {
+                    Some(item) => {
+                        if self.holding.is_there(item.object, guard) {
+                            self.phase = Phase::Unlock(false);
+                        } else {
+                            *at += 1;
+                        }
+                    }
+                    None => {
+                        self.holding.at = 0;
+                        self.phase = Phase::Put(0);
+                    }
+                },
+                Phase::Put(at) => match self.sorted.get(*at) {
+                    Some(item) => {
+                        self.holding.put(item.object, guard);
+                        *at += 1;
+                    }
+                    None => self.phase = Phase::Unlock(true),
+                },
+                Phase::Unlock(inserted) => {
+                    if !self.holding.unlock_one() {
+                        return Progress::Done(*inserted);
+                    }
+                }
+            }
+            budget = budget.saturating_sub(1);
+            if budget == 0 {
+                return Progress::Pending;
+            }
+        }
+    }
+
+    fn front(&self, portion: usize, at: usize) -> Option<Front<T, D>> {
+        Some(Front {
+            item: *self.portions[portion].get(at)?,
+            portion,
+            at,
+            keypos: self.keypos(),
+            _directory: std::marker::PhantomData,
+        })
+    }
+}
+
+impl<T: Term, D: Directory<T>> Drop for Work<T, D> {
+    fn drop(&mut self) {
+        while matches!(self.phase, Phase::Put(_)) {
+            self.step(usize::MAX);
+        }
+        if self.arenas.len() > 4 {
+            discard(std::mem::take(&mut self.arenas));
+        }
+    }
+}

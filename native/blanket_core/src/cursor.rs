@@ -1,0 +1,259 @@
+//! Traversals: from a position on, in steps of one key or in portions.
+//!
+//! A position is a key, not a place in memory. So whatever is inserted, deleted or grown
+//! meanwhile, a traversal goes on behind the key that it saw last.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use crossbeam_epoch::Guard;
+
+use crate::directory::{Directory, ProbeOf};
+use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect, key_of};
+use crate::lock::{Contended, Intact, Torn};
+use crate::objects::Objects;
+use crate::page::OwnedTerm;
+use crate::run::RunView;
+use crate::term::Term;
+
+/// Why there is no next key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepError {
+    Contended,
+    /// The key to go on from is not in the table, which is of a hash kind.
+    NoSuchKey,
+}
+
+impl From<Contended> for StepError {
+    fn from(Contended: Contended) -> Self {
+        StepError::Contended
+    }
+}
+
+/// Where a scan goes on. What it refers to is valid while the guard lives.
+pub struct Position<'g, T: Term> {
+    place: Place<T>,
+    _guard: PhantomData<&'g Guard>,
+}
+
+enum Place<T: Term> {
+    Start,
+    After(T),
+    /// In the objects of one key; all of them have been seen where the number is their length.
+    Run(RunView<T>, usize),
+}
+
+impl<'g, T: Term> Position<'g, T> {
+    /// Before all objects; for a backward scan, behind them.
+    pub fn start() -> Self {
+        Self::at(Place::Start)
+    }
+
+    /// Behind all objects of `key`; for a backward scan, before them.
+    pub fn after(key: T) -> Self {
+        Self::at(Place::After(key))
+    }
+
+    fn at(place: Place<T>) -> Self {
+        Position {
+            place,
+            _guard: PhantomData,
+        }
+    }
+
+    /// Keeps the position beyond the guard.
+    pub fn park(self) -> Parked<T> {
+        Parked(match self.place {
+            Place::Start => ParkedPlace::Start,
+            Place::After(key) => ParkedPlace::After(OwnedTerm::new(key)),
+            Place::Run(view, at) => ParkedPlace::Run(view, at),
+        })
+    }
+}
+
+/// A position that depends on nothing.
+pub struct Parked<T: Term>(ParkedPlace<T>);
+
+enum ParkedPlace<T: Term> {
+    Start,
+    After(OwnedTerm<T>),
+    Run(RunView<T>, usize),
+}
+
+impl<T: Term> Parked<T> {
+    /// The position again, while `self` lives.
+    pub fn unpark(&self) -> Position<'_, T> {
+        Position::at(match &self.0 {
+            ParkedPlace::Start => Place::Start,
+            ParkedPlace::After(key) => Place::After(key.term()),
+            ParkedPlace::Run(view, at) => Place::Run(view.clone(), *at),
+        })
+    }
+}
+
+/// What is the same for all steps of a traversal.
+#[derive(Clone, Copy)]
+pub(crate) struct Walk<'a, D> {
+    pub directory: &'a D,
+    pub keypos: usize,
+    pub direction: Direction,
+}
+
+impl<'a, D> Walk<'a, D> {
+    /// The objects of the first key from `seek` on.
+    pub fn step<'g, T: Term>(
+        &self,
+        mut seek: Seek<ProbeOf<T, D>>,
+        guard: &'g Guard,
+    ) -> Result<Option<Objects<'g, T>>, Contended>
+    where
+        'a: 'g,
+        D: Directory<T>,
+    {
+        loop {
+            let leaf = self.directory.leaf_at(&seek, guard);
+            let found = leaf.read(
+                guard,
+                |body| body.covers_seek(&seek),
+                |body, intact| {
+                    let at = body.seek(&seek, self.keypos, intact, guard)?;
+                    let slots = self.group_at(body, at, intact, guard)?;
+                    intact.check()?;
+                    Ok(match slots {
+                        Some(slots) => Ok(collect(body, slots, guard)),
+                        None => Err(body.beyond(self.direction)),
+                    })
+                },
+            )?;
+            match found {
+                Some(Ok(objects)) => return Ok(Some(objects)),
+                Some(Err(None)) => return Ok(None),
+                Some(Err(Some(beyond))) => seek = beyond,
+                None => {}
+            }
+        }
+    }
+
+    /// Appends at least `max` objects from `from` on to `out`, more only to complete a key of few
+    /// objects, fewer only at the end.
+    pub fn scan<'g, T: Term>(
+        &self,
+        from: Position<'g, T>,
+        max: usize,
+        guard: &'g Guard,
+        out: &mut Vec<T>,
+    ) -> Result<Option<Position<'g, T>>, Contended>
+    where
+        'a: 'g,
+        D: Directory<T>,
+    {
+        let first = out.len();
+        let probe = ProbeOf::<T, D>::of;
+        let onward = |probe| match self.direction {
+            Direction::Forward => Seek::After(probe),
+            Direction::Backward => Seek::Before(probe),
+        };
+        let mut seek = match (&from.place, self.direction) {
+            (Place::Start, Direction::Forward) => Seek::Start,
+            (Place::Start, Direction::Backward) => Seek::End,
+            (Place::After(key), _) => onward(probe(*key)),
+            (Place::Run(view, at), _) => {
+                let end = view.len().min(at + max);
+                out.extend((*at..end).filter_map(|at| view.get(at)));
+                if end < view.len() || end > *at {
+                    return Ok(Some(Position::at(Place::Run(view.clone(), end))));
+                }
+                match view.get(0) {
+                    Some(object) => onward(probe(key_of(object, self.keypos))),
+                    None => return Ok(None),
+                }
+            }
+        };
+        loop {
+            let leaf = self.directory.leaf_at(&seek, guard);
+            let begin = out.len();
+            let read = leaf.read(
+                guard,
+                |body| body.covers_seek(&seek),
+                |body, intact| {
+                    out.truncate(begin);
+                    let mut at = body.seek(&seek, self.keypos, intact, guard)?;
+                    while out.len() - first < max {
+                        let Some(slots) = self.group_at(body, at, intact, guard)? else {
+                            return Ok(Portion::End(body.beyond(self.direction)));
+                        };
+                        at = match self.direction {
+                            Direction::Forward => slots.end,
+                            Direction::Backward => slots.start,
+                        };
+                        for slot in slots {
+                            let Some(entry) = body.entry(slot) else {
+                                continue;
+                            };
+                            if entry.page != Entry::RUN {
+                                // SAFETY: the word is only looked into after the leaf was seen
+                                // to have been intact, which `read` does before it answers.
+                                out.push(unsafe { T::from_word(entry.word) });
+                                continue;
+                            }
+                            if out.len() > first {
+                                return Ok(Portion::Full);
+                            }
+                            intact.check()?;
+                            // SAFETY: the leaf was intact, so the entry is whole.
+                            if let Some(run) = unsafe { entry.run::<T>(guard) } {
+                                return Ok(Portion::Run(run.view(guard)));
+                            }
+                        }
+                    }
+                    Ok(Portion::Full)
+                },
+            )?;
+            match read {
+                None => out.truncate(begin),
+                Some(Portion::End(None)) => return Ok(None),
+                Some(Portion::End(Some(beyond))) => seek = beyond,
+                Some(Portion::Run(view)) => {
+                    return self.scan(Position::at(Place::Run(view, 0)), max, guard, out);
+                }
+                Some(Portion::Full) => {
+                    let last = out.last().map(|&object| key_of(object, self.keypos));
+                    return Ok(last.map(Position::after));
+                }
+            }
+        }
+    }
+
+    /// The slots of the first group from a slot on; backwards, of the last one before it.
+    fn group_at<T: Term>(
+        &self,
+        body: &D::Body,
+        at: usize,
+        intact: Intact<'_>,
+        guard: &Guard,
+    ) -> Result<Option<Range<usize>>, Torn>
+    where
+        D: Directory<T>,
+    {
+        let slots = body.slots();
+        let occupied = |slot: &usize| body.entry(*slot).is_some();
+        let start = match self.direction {
+            Direction::Forward => (at..slots).find(occupied),
+            Direction::Backward => (0..at.min(slots)).rev().find(occupied),
+        };
+        let Some(start) = start else { return Ok(None) };
+        let mut end = start + 1;
+        while end < slots && body.same_group(start, end, self.keypos, intact, guard)? {
+            end += 1;
+        }
+        Ok(Some(start..end))
+    }
+}
+
+/// What a scan got from one leaf.
+enum Portion<T: Term, P> {
+    Full,
+    /// All that is left of the leaf; the traversal goes on there.
+    End(Option<Seek<P>>),
+    Run(RunView<T>),
+}

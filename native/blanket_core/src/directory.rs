@@ -1,0 +1,48 @@
+//! Directories: which leaf has a key.
+
+pub(crate) mod hash;
+pub(crate) mod ordered;
+
+use std::sync::Arc;
+
+use crossbeam_epoch::Guard;
+
+use crate::leaf::{Body, Context, Leaf, Locked, Seek};
+use crate::term::Term;
+use crate::usage::Usage;
+
+pub(crate) type LeafOf<T, D> = Leaf<T, <D as Directory<T>>::Body>;
+pub(crate) type LockedOf<'a, T, D> = Locked<'a, T, <D as Directory<T>>::Body>;
+pub(crate) type ProbeOf<T, D> = <<D as Directory<T>>::Body as Body<T>>::Probe;
+
+/// What leads from a key to its leaf.
+///
+/// A leaf that was answered may have been split or removed before the caller looks into it; its
+/// body then does not cover the key, and the caller asks again. A directory is up to date before
+/// the lock of the leaf that changed is let go.
+pub(crate) trait Directory<T: Term>: Send + Sync + Sized + 'static {
+    type Body: Body<T>;
+
+    fn new(usage: &Arc<Usage>) -> Self;
+
+    fn leaf<'g>(&'g self, probe: &ProbeOf<T, Self>, guard: &'g Guard) -> &'g LeafOf<T, Self>;
+
+    fn leaf_at<'g>(
+        &'g self,
+        seek: &Seek<ProbeOf<T, Self>>,
+        guard: &'g Guard,
+    ) -> &'g LeafOf<T, Self>;
+
+    /// Splits a full leaf, or makes it larger where that separates nothing. The new upper half,
+    /// if any, is answered locked.
+    fn split<'g>(
+        &'g self,
+        full: &mut LockedOf<'_, T, Self>,
+        probe: &ProbeOf<T, Self>,
+        context: Context<'_>,
+        guard: &'g Guard,
+    ) -> Option<LockedOf<'g, T, Self>>;
+
+    /// Takes an empty leaf out, if that can be done now.
+    fn remove_empty(&self, empty: LockedOf<'_, T, Self>, context: Context<'_>, guard: &Guard);
+}

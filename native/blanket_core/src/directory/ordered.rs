@@ -1,0 +1,230 @@
+//! The directory of ordered leaves: a skip list, by the key that each leaf begins at.
+
+use std::cmp::Ordering as Order;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_epoch::{Guard, default_collector};
+use crossbeam_skiplist::base::SkipList;
+
+use super::Directory;
+use crate::leaf::ordered::{OrderedBody, OrderedProbe, Separator, Span};
+use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Seek, key_of};
+use crate::lock::VersionLock;
+use crate::page::Pages;
+use crate::term::Term;
+use crate::usage::Usage;
+
+type OrderedLeaf<T> = Leaf<T, OrderedBody<T>>;
+
+/// Where a leaf begins. The encoding's first bytes stand inline: comparing them is most of what
+/// a search does.
+struct LowKey<T: Term> {
+    heads: [u64; 2],
+    /// `None` is below every key.
+    key: Option<T>,
+    /// What the key lives in, but for one that is searched for.
+    _separator: Option<Arc<Separator<T>>>,
+}
+
+impl<T: Term> LowKey<T> {
+    const LOWEST: Self = LowKey {
+        heads: [0; 2],
+        key: None,
+        _separator: None,
+    };
+
+    fn of(separator: &Arc<Separator<T>>) -> Self {
+        LowKey {
+            _separator: Some(Arc::clone(separator)),
+            ..Self::sought(&separator.probe())
+        }
+    }
+
+    fn sought(probe: &OrderedProbe<T>) -> Self {
+        LowKey {
+            heads: probe.rank(),
+            key: Some(probe.key()),
+            _separator: None,
+        }
+    }
+}
+
+impl<T: Term> Ord for LowKey<T> {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Order {
+        self.heads
+            .cmp(&other.heads)
+            .then_with(|| match (self.key, other.key) {
+                (Some(one), Some(two)) => one.compare(two),
+                (one, two) => one.is_some().cmp(&two.is_some()),
+            })
+    }
+}
+
+impl<T: Term> PartialOrd for LowKey<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T: Term> PartialEq for LowKey<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T: Term> Eq for LowKey<T> {}
+
+pub(crate) struct OrderedDirectory<T: Term> {
+    /// Never empty: the lowest leaf stays.
+    leaves: SkipList<LowKey<T>, OrderedLeaf<T>>,
+    count: AtomicUsize,
+    usage: Arc<Usage>,
+}
+
+impl<T: Term> Directory<T> for OrderedDirectory<T> {
+    type Body = OrderedBody<T>;
+
+    fn new(usage: &Arc<Usage>) -> Self {
+        let directory = OrderedDirectory {
+            leaves: SkipList::new(default_collector().clone()),
+            count: AtomicUsize::new(1),
+            usage: Arc::clone(usage),
+        };
+        let everything = Span {
+            low: None,
+            high: None,
+        };
+        let body = OrderedBody::empty(everything);
+        let leaf = Leaf::new(body, Pages::new(usage), VersionLock::new());
+        let guard = &crossbeam_epoch::pin();
+        directory
+            .leaves
+            .get_or_insert(LowKey::LOWEST, leaf, guard)
+            .release(guard);
+        directory
+    }
+
+    #[inline]
+    fn leaf<'g>(&'g self, probe: &OrderedProbe<T>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
+        self.last_leaf(Bound::Included(&LowKey::sought(probe)), guard)
+    }
+
+    fn leaf_at<'g>(&'g self, seek: &Seek<OrderedProbe<T>>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
+        match seek {
+            Seek::Start | Seek::Hash(_) => self.last_leaf(Bound::Included(&LowKey::LOWEST), guard),
+            Seek::End => self.last_leaf(Bound::Unbounded, guard),
+            Seek::From(probe) | Seek::After(probe) => self.leaf(probe, guard),
+            Seek::Before(probe) => self.last_leaf(Bound::Excluded(&LowKey::sought(probe)), guard),
+        }
+    }
+
+    fn split<'g>(
+        &'g self,
+        full: &mut Locked<'_, T, OrderedBody<T>>,
+        probe: &OrderedProbe<T>,
+        context: Context<'_>,
+        guard: &'g Guard,
+    ) -> Option<Locked<'g, T, OrderedBody<T>>> {
+        let (bounds, keypos) = (context.bounds, context.keypos);
+        let body = full.body(guard);
+        let used = body.used();
+        let entries = body.entries(0..used);
+        // SAFETY: the leaf is locked, so its words are objects.
+        let key = |entry: &Entry| key_of(unsafe { T::from_word(entry.word) }, keypos);
+        // Keys that come in ascending order leave full leaves behind.
+        let ascending = probe.key().compare(key(&entries[used - 1])).is_gt();
+        let (middle, separator) = match ascending {
+            true => (used, Separator::new(probe.key())),
+            false => (used / 2, Separator::new(key(&entries[used / 2]))),
+        };
+        let separator = Arc::new(separator);
+        let lower = Span {
+            low: body.span.low.clone(),
+            high: Some(Arc::clone(&separator)),
+        };
+        let upper = Span {
+            low: Some(Arc::clone(&separator)),
+            high: body.span.high.clone(),
+        };
+
+        let mut pages = Pages::new(&self.usage);
+        let mut renamed = vec![Pages::<T>::NONE; full.pages().len()];
+        let moved: Vec<Entry> = entries[middle..]
+            .iter()
+            .map(|entry| Entry {
+                word: entry.word,
+                page: full.pages().hand_on(entry.page, &mut pages, &mut renamed),
+            })
+            .collect();
+        full.pages().drop_unused(guard);
+
+        let room = |used: usize| (used + used / 2).clamp(8, bounds.ordered_leaf);
+        let upper = OrderedBody::build(upper, room(moved.len()), &moved, keypos);
+        let leaf = Leaf::new(upper, pages, VersionLock::new_locked());
+        let low = LowKey::of(&separator);
+        let added = self.leaves.get_or_insert(low, leaf, guard);
+        let leaf: *const OrderedLeaf<T> = added.value();
+        added.release(guard);
+        let kept = OrderedBody::build(lower, room(middle), &entries[..middle], keypos);
+        full.replace_body(kept, guard);
+        if self.count.fetch_add(1, Ordering::Relaxed) >= bounds.spread {
+            self.usage.spread();
+        }
+        // SAFETY: the guard keeps the leaf even if it should be removed, and it was made with its
+        // lock held.
+        Some(unsafe { (*leaf).adopt() })
+    }
+
+    /// The leaf below takes over the empty one's keys. Leaves are locked from below upwards by
+    /// those who wait; so the one below is only tried, and an empty leaf that stays now is found
+    /// again when it is emptied again.
+    fn remove_empty(
+        &self,
+        mut empty: Locked<'_, T, OrderedBody<T>>,
+        context: Context<'_>,
+        guard: &Guard,
+    ) {
+        let body = empty.body(guard);
+        let Some(low) = body.span.low.clone() else {
+            return;
+        };
+        let below = Seek::Before(low.probe());
+        let Some(mut lower) = self.leaf_at(&below, guard).try_lock() else {
+            return;
+        };
+        if !lower.body(guard).covers_seek(&below) {
+            return;
+        }
+        let span = Span {
+            low: lower.body(guard).span.low.clone(),
+            high: body.span.high.clone(),
+        };
+        let lower_body = lower.body(guard);
+        let widened = lower_body.rebuilt(span, lower_body.capacity(), context.keypos);
+        lower.replace_body(widened, guard);
+
+        let mut removed = OrderedBody::empty(body.span.clone());
+        removed.removed = true;
+        empty.replace_body(removed, guard);
+        let low = LowKey::of(&low);
+        if let Some(entry) = self.leaves.remove(&low, guard) {
+            entry.release(guard);
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<T: Term> OrderedDirectory<T> {
+    /// The last leaf that begins within `bound`.
+    #[inline]
+    fn last_leaf<'g>(&'g self, bound: Bound<&LowKey<T>>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
+        self.leaves
+            .upper_bound(bound, guard)
+            .or_else(|| self.leaves.front(guard))
+            .expect("the lowest leaf stays")
+            .value()
+    }
+}

@@ -1,0 +1,607 @@
+//! Leaves: where the entries of a table are.
+//!
+//! A leaf is a version lock, a body that holds the entries, and the pages of their objects. The
+//! two kinds of body, [`hash`] and [`ordered`], keep the [`Body`] contract; all that is done to
+//! the objects of one key is done through a [`Group`], for both.
+
+pub(crate) mod hash;
+pub(crate) mod ordered;
+
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_epoch::{Atomic, Guard, Owned};
+use smallvec::SmallVec;
+
+use crate::lock::{Contended, Intact, Torn, VersionLock};
+use crate::objects::Objects;
+use crate::page::{PageIndex, Pages, Source};
+use crate::run::Run;
+use crate::table::Bounds;
+use crate::term::Term;
+use crate::usage::Usage;
+
+/// One object of a table, or a run of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    /// An object, or where `page` is [`Entry::RUN`] a [`Run`].
+    pub word: u64,
+    pub page: PageIndex,
+}
+
+impl Entry {
+    pub const RUN: PageIndex = PageIndex::MAX;
+
+    /// The run that this entry leads to.
+    ///
+    /// # Safety
+    ///
+    /// The entry was read whole (its two words belong together) and under `_guard`.
+    pub unsafe fn run<T: Term>(self, _guard: &Guard) -> Option<&Run<T>> {
+        // SAFETY: such a word came from `Box::into_raw`, and a run that an entry no longer leads
+        // to is freed after the guards of that time.
+        (self.page == Self::RUN)
+            .then(|| unsafe { &*ptr::with_exposed_provenance(self.word as usize) })
+    }
+
+    /// The key.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Entry::run`].
+    pub unsafe fn key<T: Term>(self, keypos: usize, guard: &Guard) -> T {
+        // SAFETY: the caller's promise; objects live as long as the guards of their time.
+        unsafe {
+            match self.run(guard) {
+                None => key_of(T::from_word(self.word), keypos),
+                Some(run) => run.key(),
+            }
+        }
+    }
+
+    fn of_run<T: Term>(run: Run<T>) -> Self {
+        let pointer = Box::into_raw(Box::new(run));
+        Entry {
+            word: pointer.expose_provenance() as u64,
+            page: Self::RUN,
+        }
+    }
+}
+
+/// The key of an object.
+#[inline]
+pub(crate) fn key_of<T: Term>(object: T, keypos: usize) -> T {
+    object.elements()[keypos - 1]
+}
+
+/// Where a key is looked for. Made once for each call.
+pub(crate) trait Probe<T>: Copy {
+    fn of(key: T) -> Self;
+    fn key(&self) -> T;
+
+    /// Numbers in the order of the leaves' entries.
+    fn rank(&self) -> [u64; 2];
+
+    /// The order of two keys with equal ranks, as far as it decides which leaf they are in.
+    fn tie(one: T, two: T) -> std::cmp::Ordering;
+}
+
+/// The way that a traversal takes. Hash kinds know only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Backward,
+}
+
+/// Where a traversal goes on in a leaf.
+#[derive(Clone, Copy)]
+pub(crate) enum Seek<P> {
+    /// At the first entry.
+    Start,
+    /// At the last entry, backwards.
+    End,
+    /// At the first entry with a hash that is not less.
+    Hash(u64),
+    /// At the objects of this key or, where there are none, behind it.
+    From(P),
+    /// Behind all objects of this key.
+    After(P),
+    /// Before all objects of this key, backwards.
+    Before(P),
+}
+
+/// What both layouts of a leaf's entries can do.
+///
+/// Entries are in the order of their heads and, under one head, of their keys. The entries of one
+/// key are a group: they stand side by side in the order of their insertion.
+///
+/// Those who hold the leaf's lock may do all, with [`Intact::LOCKED`]. A reader passes its look at
+/// the version, and no word is followed before that has been found to hold.
+pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
+    type Probe: Probe<T>;
+
+    /// Whether the key belongs to this leaf.
+    fn covers(&self, probe: &Self::Probe) -> bool;
+
+    /// Whether a traversal can go on in this leaf.
+    fn covers_seek(&self, seek: &Seek<Self::Probe>) -> bool;
+
+    /// Where a traversal goes on behind this leaf.
+    fn beyond(&self, direction: Direction) -> Option<Seek<Self::Probe>>;
+
+    /// The slots of a key's group; an empty range says where it would begin.
+    fn group(
+        &self,
+        probe: &Self::Probe,
+        keypos: usize,
+        intact: Intact<'_>,
+        guard: &Guard,
+    ) -> Result<Range<usize>, Torn>;
+
+    /// Whether two neighbours are of one group.
+    fn same_group(
+        &self,
+        slot: usize,
+        other: usize,
+        keypos: usize,
+        intact: Intact<'_>,
+        guard: &Guard,
+    ) -> Result<bool, Torn>;
+
+    /// The slot that a traversal begins at, or backwards the one behind it. It may be vacant.
+    fn seek(
+        &self,
+        from: &Seek<Self::Probe>,
+        keypos: usize,
+        intact: Intact<'_>,
+        guard: &Guard,
+    ) -> Result<usize, Torn>;
+
+    /// Slots, vacant ones included.
+    fn slots(&self) -> usize;
+
+    /// What is in a slot; two reads that may not belong together unless the leaf is intact.
+    fn entry(&self, slot: usize) -> Option<Entry>;
+
+    fn len(&self) -> usize;
+    fn bytes(&self) -> usize;
+    fn has_room(&self) -> bool;
+
+    // Under the lock only:
+
+    /// Replaces what is in an occupied slot by something with the same key.
+    fn set(&self, slot: usize, entry: Entry);
+
+    /// Puts an entry where `slot` says, moving others. There is room.
+    fn insert(&self, slot: usize, probe: &Self::Probe, entry: Entry);
+
+    /// Empties a slot, moving others.
+    fn remove(&self, slot: usize);
+
+    /// The same entries with room for more; `None` where the leaf ought to be split instead.
+    fn grown(&self, bounds: &Bounds, keypos: usize, guard: &Guard) -> Option<Self>;
+
+    /// The same entries in less memory, where it is worth it.
+    fn shrunk(&self, keypos: usize, guard: &Guard) -> Option<Self>;
+}
+
+pub(crate) struct Leaf<T: Term, B: Body<T>> {
+    pub lock: VersionLock,
+    body: Atomic<B>,
+    pages: UnsafeCell<Pages<T>>,
+}
+
+// SAFETY: `pages` is touched only by the holder of the lock, `body` is atomic, and both may be
+// used on any thread.
+unsafe impl<T: Term, B: Body<T>> Sync for Leaf<T, B> {}
+// SAFETY: as above.
+unsafe impl<T: Term, B: Body<T>> Send for Leaf<T, B> {}
+
+impl<T: Term, B: Body<T>> Leaf<T, B> {
+    pub fn new(body: B, pages: Pages<T>, lock: VersionLock) -> Self {
+        let bytes = size_of::<Self>() + body.bytes();
+        pages.usage().add_bytes(bytes as isize);
+        Leaf {
+            lock,
+            body: Atomic::new(body),
+            pages: UnsafeCell::new(pages),
+        }
+    }
+
+    pub fn body<'g>(&self, guard: &'g Guard) -> &'g B {
+        let body = self.body.load(Ordering::Acquire, guard);
+        // SAFETY: the body is never null, and the guard keeps the one that was loaded.
+        unsafe { body.deref() }
+    }
+
+    /// Takes the lock.
+    pub fn lock(&self) -> Result<Locked<'_, T, B>, Contended> {
+        self.lock.lock()?;
+        Ok(Locked { leaf: self })
+    }
+
+    /// Takes the lock if it is free now.
+    pub fn try_lock(&self) -> Option<Locked<'_, T, B>> {
+        self.lock.try_lock().then_some(Locked { leaf: self })
+    }
+
+    /// Takes over a lock that is held already.
+    ///
+    /// # Safety
+    ///
+    /// The caller took this leaf's lock, still holds it, and has no other [`Locked`] for it.
+    pub unsafe fn adopt(&self) -> Locked<'_, T, B> {
+        Locked { leaf: self }
+    }
+
+    /// One look at the leaf that is not disturbed by writers. `read` gets a body and a way to see
+    /// whether the body is still what it was; it answers what is true of that one instant.
+    /// `None`: the body does not cover what is looked for.
+    #[inline]
+    pub fn read<'g, R>(
+        &self,
+        guard: &'g Guard,
+        covers: impl Fn(&B) -> bool,
+        mut read: impl FnMut(&'g B, Intact<'_>) -> Result<R, Torn>,
+    ) -> Result<Option<R>, Contended> {
+        for _ in 0..READS {
+            let version = self.lock.version()?;
+            let body = self.body(guard);
+            let intact = Intact::since(&self.lock, version);
+            let result = match covers(body) {
+                true => read(body, intact).map(Some),
+                false => Ok(None),
+            };
+            if let Ok(result) = result
+                && intact.holds()
+            {
+                return Ok(result);
+            }
+        }
+        let locked = self.lock()?;
+        let body = locked.body(guard);
+        if !covers(body) {
+            return Ok(None);
+        }
+        Ok(read(body, Intact::LOCKED).ok())
+    }
+}
+
+/// Tries of a reader before it takes the lock like a writer, so that it is not kept waiting.
+const READS: u32 = 16;
+
+impl<T: Term, B: Body<T>> Drop for Leaf<T, B> {
+    fn drop(&mut self) {
+        // SAFETY: a leaf is dropped when nobody can reach it any more.
+        let guard = unsafe { crossbeam_epoch::unprotected() };
+        let body = self.body.load(Ordering::Relaxed, guard);
+        // SAFETY: as above; the body is never null.
+        let body = unsafe { body.into_owned() };
+        for slot in 0..body.slots() {
+            if let Some(entry) = body.entry(slot)
+                && entry.page == Entry::RUN
+            {
+                // SAFETY: the entry owned its run, and nobody else can reach it.
+                drop(unsafe { take_run::<T>(entry) });
+            }
+        }
+        let bytes = size_of::<Self>() + body.bytes();
+        self.pages.get_mut().usage().add_bytes(-(bytes as isize));
+    }
+}
+
+/// # Safety
+///
+/// `entry` leads to a run and has given up its ownership of it.
+unsafe fn take_run<T: Term>(entry: Entry) -> Box<Run<T>> {
+    // SAFETY: the word came from `Box::into_raw`; the caller owns what it leads to.
+    unsafe { Box::from_raw(ptr::with_exposed_provenance_mut(entry.word as usize)) }
+}
+
+/// A leaf whose lock is held.
+pub(crate) struct Locked<'a, T: Term, B: Body<T>> {
+    leaf: &'a Leaf<T, B>,
+}
+
+impl<T: Term, B: Body<T>> Drop for Locked<'_, T, B> {
+    fn drop(&mut self) {
+        self.leaf.lock.unlock();
+    }
+}
+
+impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
+    pub fn leaf(&self) -> &'a Leaf<T, B> {
+        self.leaf
+    }
+
+    pub fn body<'g>(&self, guard: &'g Guard) -> &'g B {
+        self.leaf.body(guard)
+    }
+
+    pub fn pages(&mut self) -> &mut Pages<T> {
+        // SAFETY: the lock is held, and `&mut self` is the only way to the pages.
+        unsafe { &mut *self.leaf.pages.get() }
+    }
+
+    /// Keeps the lock held after this is gone, to be [adopted](Leaf::adopt) later.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+
+    pub fn replace_body(&mut self, body: B, guard: &Guard) {
+        let change = body.bytes() as isize - self.body(guard).bytes() as isize;
+        self.pages().usage().add_bytes(change);
+        let old = self
+            .leaf
+            .body
+            .swap(Owned::new(body), Ordering::AcqRel, guard);
+        // SAFETY: the old body is no longer reachable; readers that hold a guard now keep it.
+        unsafe { guard.defer_destroy(old) };
+    }
+
+    /// Makes room for one entry more without a split, if it can be made.
+    pub fn make_room(&mut self, bounds: &Bounds, keypos: usize, guard: &Guard) -> bool {
+        match self.body(guard).grown(bounds, keypos, guard) {
+            None => false,
+            Some(grown) => {
+                self.replace_body(grown, guard);
+                true
+            }
+        }
+    }
+
+    pub fn group<'l, 'g>(
+        &'l mut self,
+        probe: B::Probe,
+        context: Context<'l>,
+        guard: &'g Guard,
+    ) -> Group<'l, 'a, 'g, T, B> {
+        let body = self.body(guard);
+        let slots = match body.group(&probe, context.keypos, Intact::LOCKED, guard) {
+            Ok(slots) => slots,
+            Err(Torn) => unreachable!("a locked leaf is intact"),
+        };
+        Group {
+            locked: self,
+            slots,
+            probe,
+            context,
+            guard,
+        }
+    }
+
+    /// Moves this leaf's objects out of a page that is mostly garbage, and so on for pages that
+    /// turn out to be so on the way.
+    fn evacuate(&mut self, index: PageIndex, bounds: &Bounds, guard: &Guard) {
+        let mut next = Some(index);
+        while let Some(index) = next.take() {
+            let body = self.body(guard);
+            for slot in 0..body.slots() {
+                let Some(entry) = body.entry(slot).filter(|entry| entry.page == index) else {
+                    continue;
+                };
+                // SAFETY: the lock is held, so the entry is whole and its object alive.
+                let object = unsafe { T::from_word(entry.word) };
+                let (object, page, sparse) = self.pages().put(Source::Object(object), bounds);
+                let word = object.to_word();
+                body.set(slot, Entry { word, page });
+                self.pages().forget(index, guard);
+                next = next.or(sparse);
+            }
+            next = next.filter(|&next| next != index);
+        }
+    }
+}
+
+/// What a change of a group needs to know of its table.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub keypos: usize,
+    pub bounds: &'a Bounds,
+}
+
+/// The objects of one key in a locked leaf.
+pub(crate) struct Group<'l, 'a, 'g, T: Term, B: Body<T>> {
+    locked: &'l mut Locked<'a, T, B>,
+    slots: Range<usize>,
+    probe: B::Probe,
+    context: Context<'l>,
+    guard: &'g Guard,
+}
+
+/// The leaf has no room for one entry more.
+pub(crate) struct Full;
+
+impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.body().has_room()
+    }
+
+    pub fn objects(&self) -> Objects<'g, T> {
+        collect(self.body(), self.slots.clone(), self.guard)
+    }
+
+    pub fn contains(&self, object: T) -> bool {
+        match self.run() {
+            Some(run) => run.contains(object, self.guard),
+            None => self
+                .entries()
+                // SAFETY: the lock is held, and entries outside runs are objects.
+                .any(|entry| unsafe { T::from_word(entry.word) }.matches(object)),
+        }
+    }
+
+    /// Puts an object behind the others.
+    pub fn push(&mut self, source: Source<'_, T>) -> Result<(), Full> {
+        let bounds = self.context.bounds;
+        if self.slots.len() >= bounds.run {
+            self.turn_into_run();
+        }
+        if let Some(run) = self.run() {
+            run.push(source, self.usage(), bounds, self.guard);
+        } else {
+            let (body, at) = (self.body(), self.slots.end);
+            if !body.has_room() {
+                return Err(Full);
+            }
+            let (object, page, sparse) = self.locked.pages().put(source, bounds);
+            let word = object.to_word();
+            body.insert(at, &self.probe, Entry { word, page });
+            self.slots.end += 1;
+            if let Some(sparse) = sparse {
+                self.locked.evacuate(sparse, bounds, self.guard);
+            }
+        }
+        self.usage().add_objects(1);
+        Ok(())
+    }
+
+    /// Replaces the group's one object.
+    pub fn replace(&mut self, source: Source<'_, T>) {
+        let (body, bounds) = (self.body(), self.context.bounds);
+        let slot = self.slots.start;
+        let Some(old) = body.entry(slot) else { return };
+        let (object, page, sparse) = self.locked.pages().put(source, bounds);
+        let word = object.to_word();
+        body.set(slot, Entry { word, page });
+        self.forget(old.page);
+        if let Some(sparse) = sparse {
+            self.locked.evacuate(sparse, bounds, self.guard);
+        }
+    }
+
+    /// Removes all objects.
+    pub fn clear(&mut self) {
+        let removed = match self.run() {
+            Some(run) => run.len(self.guard),
+            None => self.slots.len(),
+        };
+        while !self.slots.is_empty() {
+            self.remove_slot(self.slots.end - 1);
+        }
+        self.usage().add_objects(-(removed as isize));
+        self.shrink();
+    }
+
+    /// Removes the objects that match.
+    pub fn remove(&mut self, object: T) {
+        let mut removed = 0;
+        if let Some(run) = self.run() {
+            let bounds = self.context.bounds;
+            removed = run.remove(object, self.usage(), bounds, self.guard);
+            if run.len(self.guard) == 0 {
+                self.remove_slot(self.slots.start);
+            }
+        } else {
+            let mut slot = self.slots.end;
+            while slot > self.slots.start {
+                slot -= 1;
+                let matches = self.body().entry(slot).is_some_and(|entry| {
+                    // SAFETY: the lock is held, and entries outside runs are objects.
+                    unsafe { T::from_word(entry.word) }.matches(object)
+                });
+                if matches {
+                    self.remove_slot(slot);
+                    removed += 1;
+                }
+            }
+        }
+        self.usage().add_objects(-(removed as isize));
+        self.shrink();
+    }
+
+    fn body(&self) -> &'g B {
+        self.locked.body(self.guard)
+    }
+
+    fn usage(&self) -> &Arc<Usage> {
+        // SAFETY: the lock is held; `usage` never changes.
+        unsafe { (*self.locked.leaf.pages.get()).usage() }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        let body = self.body();
+        self.slots.clone().filter_map(|slot| body.entry(slot))
+    }
+
+    fn run(&self) -> Option<&'g Run<T>> {
+        // SAFETY: the lock is held, so the entry is whole.
+        self.entries()
+            .next()
+            .and_then(|entry| unsafe { entry.run(self.guard) })
+    }
+
+    fn turn_into_run(&mut self) {
+        let objects: SmallVec<[T; 16]> = self.objects().iter().collect();
+        let key = self.probe.key();
+        let run = Run::new(key, &objects, self.usage(), self.context.bounds);
+        while self.slots.len() > 1 {
+            self.remove_slot(self.slots.end - 1);
+        }
+        let slot = self.slots.start;
+        let Some(old) = self.body().entry(slot) else {
+            return;
+        };
+        self.body().set(slot, Entry::of_run(run));
+        self.forget(old.page);
+    }
+
+    fn remove_slot(&mut self, slot: usize) {
+        let Some(entry) = self.body().entry(slot) else {
+            return;
+        };
+        self.body().remove(slot);
+        self.slots.end -= 1;
+        if entry.page == Entry::RUN {
+            // SAFETY: the slot owned the run and is gone; readers that hold a guard now keep it.
+            unsafe {
+                let run = take_run::<T>(entry);
+                self.guard.defer_unchecked(move || drop(run));
+            }
+        } else {
+            self.forget(entry.page);
+        }
+    }
+
+    fn forget(&mut self, page: PageIndex) {
+        if self.locked.pages().forget(page, self.guard) {
+            self.locked.evacuate(page, self.context.bounds, self.guard);
+        }
+    }
+
+    fn shrink(&mut self) {
+        if let Some(shrunk) = self.body().shrunk(self.context.keypos, self.guard) {
+            self.locked.replace_body(shrunk, self.guard);
+        }
+        // Slots have moved.
+        self.slots = 0..0;
+    }
+}
+
+/// The objects in some slots, which are one group.
+pub(crate) fn collect<'g, T: Term, B: Body<T>>(
+    body: &B,
+    slots: Range<usize>,
+    guard: &'g Guard,
+) -> Objects<'g, T> {
+    let mut objects = Objects::none();
+    for slot in slots {
+        let Some(entry) = body.entry(slot) else {
+            continue;
+        };
+        // SAFETY: the caller holds the lock or has seen that the leaf was intact.
+        match unsafe { entry.run(guard) } {
+            Some(run) => return Objects::run(run.view(guard)),
+            // SAFETY: as above; entries outside runs are objects.
+            None => objects.push(unsafe { T::from_word(entry.word) }),
+        }
+    }
+    objects
+}

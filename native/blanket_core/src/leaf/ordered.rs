@@ -1,0 +1,351 @@
+//! Ordered leaves: dense arrays in the order of the keys.
+//!
+//! A leaf has the keys from its low bound up to its high bound. The bytes that both bounds'
+//! encodings share are shared by every key between them, so heads begin behind those. Heads stand
+//! in an array of their own: a search reads few cache lines, and follows no word unless heads are
+//! equal.
+
+use std::cmp::Ordering as Order;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+
+use crossbeam_epoch::Guard;
+
+use super::{Body, Direction, Entry, Probe, Seek, key_of};
+use crate::lock::{Intact, Torn};
+use crate::page::OwnedTerm;
+use crate::table::Bounds;
+use crate::term::{Encoding, Term};
+
+#[derive(Clone, Copy)]
+pub(crate) struct OrderedProbe<T> {
+    pub encoding: Encoding,
+    key: T,
+}
+
+impl<T: Term> Probe<T> for OrderedProbe<T> {
+    #[inline]
+    fn of(key: T) -> Self {
+        OrderedProbe {
+            encoding: Encoding::of(key),
+            key,
+        }
+    }
+
+    fn key(&self) -> T {
+        self.key
+    }
+
+    fn rank(&self) -> [u64; 2] {
+        [self.encoding.head(0), self.encoding.head(8)]
+    }
+
+    fn tie(one: T, two: T) -> Order {
+        one.compare(two)
+    }
+}
+
+/// A key that separates two leaves: the first that may stand in the upper one.
+pub(crate) struct Separator<T: Term> {
+    pub encoding: Encoding,
+    key: OwnedTerm<T>,
+}
+
+impl<T: Term> Separator<T> {
+    pub fn new(key: T) -> Self {
+        Separator {
+            encoding: Encoding::of(key),
+            key: OwnedTerm::new(key),
+        }
+    }
+
+    /// Valid while `self` lives.
+    pub fn key(&self) -> T {
+        self.key.term()
+    }
+
+    pub fn probe(&self) -> OrderedProbe<T> {
+        OrderedProbe {
+            encoding: self.encoding,
+            key: self.key(),
+        }
+    }
+
+    #[inline]
+    fn is_above(&self, probe: &OrderedProbe<T>) -> bool {
+        match probe.encoding.head(0).cmp(&self.encoding.head(0)) {
+            Order::Less => true,
+            Order::Greater => false,
+            Order::Equal => probe.key.compare(self.key()).is_lt(),
+        }
+    }
+}
+
+/// Where a leaf's keys begin and end; `None` is the end of the order.
+#[derive(Clone)]
+pub(crate) struct Span<T: Term> {
+    pub low: Option<Arc<Separator<T>>>,
+    pub high: Option<Arc<Separator<T>>>,
+}
+
+impl<T: Term> Span<T> {
+    /// The number of leading bytes that the encodings of all keys in the span share.
+    fn skip(&self) -> usize {
+        match (&self.low, &self.high) {
+            (Some(low), Some(high)) => low.encoding.common(&high.encoding),
+            _ => 0,
+        }
+    }
+}
+
+pub(crate) struct OrderedBody<T: Term> {
+    pub span: Span<T>,
+    /// The leaf was taken out of the directory; its span belongs to the leaf below.
+    pub removed: bool,
+    skip: usize,
+    len: AtomicUsize,
+    heads: Box<[AtomicU64]>,
+    words: Box<[AtomicU64]>,
+    pages: Box<[AtomicU16]>,
+}
+
+impl<T: Term> OrderedBody<T> {
+    const SMALLEST: usize = 8;
+
+    pub fn empty(span: Span<T>) -> Self {
+        Self::build(span, Self::SMALLEST, &[], 1)
+    }
+
+    /// A body of `entries`, which are in order.
+    pub fn build(span: Span<T>, capacity: usize, entries: &[Entry], keypos: usize) -> Self {
+        let skip = span.skip();
+        let numbers = |len| (0..len).map(|_| AtomicU64::new(0)).collect();
+        let body = OrderedBody {
+            span,
+            removed: false,
+            skip,
+            len: AtomicUsize::new(entries.len()),
+            heads: numbers(capacity),
+            words: numbers(capacity),
+            pages: (0..capacity).map(|_| AtomicU16::new(0)).collect(),
+        };
+        for (slot, &entry) in entries.iter().enumerate() {
+            // SAFETY: the caller holds the lock of the leaf that the entries come from.
+            let key = key_of(unsafe { T::from_word(entry.word) }, keypos);
+            body.put(slot, Encoding::of(key).head(skip), entry);
+        }
+        body
+    }
+
+    /// The same entries for another span or size.
+    pub fn rebuilt(&self, span: Span<T>, capacity: usize, keypos: usize) -> Self {
+        Self::build(span, capacity, &self.entries(0..self.used()), keypos)
+    }
+
+    pub fn entries(&self, slots: Range<usize>) -> Vec<Entry> {
+        slots
+            .map(|slot| Entry {
+                word: self.words[slot].load(Ordering::Relaxed),
+                page: self.pages[slot].load(Ordering::Relaxed),
+            })
+            .collect()
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.heads.len()
+    }
+
+    pub fn used(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether the greatest key below `probe` would be in this leaf.
+    fn covers_below(&self, probe: &OrderedProbe<T>) -> bool {
+        let above_low = match &self.span.low {
+            None => true,
+            Some(low) => low.key().compare(probe.key).is_lt(),
+        };
+        let high_is_below = |high: &Arc<Separator<T>>| high.key().compare(probe.key).is_lt();
+        !self.removed && above_low && !self.span.high.as_ref().is_some_and(high_is_below)
+    }
+
+    /// The key's slot, or the one where it would be.
+    fn search(
+        &self,
+        probe: &OrderedProbe<T>,
+        keypos: usize,
+        intact: Intact<'_>,
+    ) -> Result<Result<usize, usize>, Torn> {
+        let head = probe.encoding.head(self.skip);
+        // Torn lengths must not lead out of the arrays.
+        let len = self.used().min(self.capacity());
+        let heads = &self.heads[..len];
+        let mut low = heads.partition_point(|there| there.load(Ordering::Relaxed) < head);
+        let equal = heads[low..].partition_point(|there| there.load(Ordering::Relaxed) == head);
+        let mut high = low + equal;
+        while low < high {
+            let middle = low.midpoint(high);
+            let word = self.words[middle].load(Ordering::Relaxed);
+            intact.check()?;
+            // SAFETY: the leaf was intact, so the word is an object.
+            let key = key_of(unsafe { T::from_word(word) }, keypos);
+            match probe.key.compare(key) {
+                Order::Less => high = middle,
+                Order::Equal => return Ok(Ok(middle)),
+                Order::Greater => low = middle + 1,
+            }
+        }
+        Ok(Err(low))
+    }
+
+    fn put(&self, slot: usize, head: u64, entry: Entry) {
+        self.heads[slot].store(head, Ordering::Relaxed);
+        self.words[slot].store(entry.word, Ordering::Relaxed);
+        self.pages[slot].store(entry.page, Ordering::Relaxed);
+    }
+
+    fn shift(&self, from: usize, to: usize) {
+        let head = self.heads[from].load(Ordering::Relaxed);
+        let word = self.words[from].load(Ordering::Relaxed);
+        let page = self.pages[from].load(Ordering::Relaxed);
+        self.put(to, head, Entry { word, page });
+    }
+}
+
+impl<T: Term> Body<T> for OrderedBody<T> {
+    type Probe = OrderedProbe<T>;
+
+    /// The directory answers no leaf whose keys begin above what it was asked for, and where a
+    /// leaf's keys begin never changes: so only their end is looked at.
+    #[inline]
+    fn covers(&self, probe: &OrderedProbe<T>) -> bool {
+        !self.removed
+            && self
+                .span
+                .high
+                .as_ref()
+                .is_none_or(|high| high.is_above(probe))
+    }
+
+    fn covers_seek(&self, seek: &Seek<OrderedProbe<T>>) -> bool {
+        match seek {
+            Seek::Start | Seek::Hash(_) => !self.removed,
+            Seek::End => !self.removed && self.span.high.is_none(),
+            Seek::From(probe) | Seek::After(probe) => self.covers(probe),
+            Seek::Before(probe) => self.covers_below(probe),
+        }
+    }
+
+    fn beyond(&self, direction: Direction) -> Option<Seek<OrderedProbe<T>>> {
+        match direction {
+            Direction::Forward => self.span.high.as_ref().map(|high| Seek::From(high.probe())),
+            Direction::Backward => self.span.low.as_ref().map(|low| Seek::Before(low.probe())),
+        }
+    }
+
+    fn same_group(
+        &self,
+        _slot: usize,
+        _other: usize,
+        _keypos: usize,
+        _intact: Intact<'_>,
+        _guard: &Guard,
+    ) -> Result<bool, Torn> {
+        Ok(false)
+    }
+
+    #[inline]
+    fn group(
+        &self,
+        probe: &OrderedProbe<T>,
+        keypos: usize,
+        intact: Intact<'_>,
+        _guard: &Guard,
+    ) -> Result<Range<usize>, Torn> {
+        Ok(match self.search(probe, keypos, intact)? {
+            Ok(slot) => slot..slot + 1,
+            Err(slot) => slot..slot,
+        })
+    }
+
+    fn seek(
+        &self,
+        from: &Seek<OrderedProbe<T>>,
+        keypos: usize,
+        intact: Intact<'_>,
+        _guard: &Guard,
+    ) -> Result<usize, Torn> {
+        Ok(match from {
+            Seek::Start | Seek::Hash(_) => 0,
+            Seek::End => self.used(),
+            Seek::After(probe) => match self.search(probe, keypos, intact)? {
+                Ok(slot) => slot + 1,
+                Err(slot) => slot,
+            },
+            Seek::From(probe) | Seek::Before(probe) => match self.search(probe, keypos, intact)? {
+                Ok(slot) | Err(slot) => slot,
+            },
+        })
+    }
+
+    fn slots(&self) -> usize {
+        self.used().min(self.capacity())
+    }
+
+    #[inline]
+    fn entry(&self, slot: usize) -> Option<Entry> {
+        Some(Entry {
+            word: self.words[slot].load(Ordering::Relaxed),
+            page: self.pages[slot].load(Ordering::Relaxed),
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.used()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.capacity() * (2 * size_of::<u64>() + size_of::<u16>())
+    }
+
+    fn has_room(&self) -> bool {
+        self.used() < self.capacity()
+    }
+
+    fn set(&self, slot: usize, entry: Entry) {
+        self.words[slot].store(entry.word, Ordering::Relaxed);
+        self.pages[slot].store(entry.page, Ordering::Relaxed);
+    }
+
+    fn insert(&self, slot: usize, probe: &OrderedProbe<T>, entry: Entry) {
+        let len = self.used();
+        for moved in (slot..len).rev() {
+            self.shift(moved, moved + 1);
+        }
+        self.put(slot, probe.encoding.head(self.skip), entry);
+        self.len.store(len + 1, Ordering::Relaxed);
+    }
+
+    fn remove(&self, slot: usize) {
+        let len = self.used();
+        for moved in slot + 1..len {
+            self.shift(moved, moved - 1);
+        }
+        self.len.store(len - 1, Ordering::Relaxed);
+    }
+
+    fn grown(&self, bounds: &Bounds, keypos: usize, _guard: &Guard) -> Option<Self> {
+        let capacity = (self.capacity() * 2).min(bounds.ordered_leaf);
+        (self.capacity() < bounds.ordered_leaf)
+            .then(|| self.rebuilt(self.span.clone(), capacity, keypos))
+    }
+
+    fn shrunk(&self, keypos: usize, _guard: &Guard) -> Option<Self> {
+        let (len, capacity) = (self.used(), self.capacity());
+        (capacity > Self::SMALLEST && len * 8 < capacity).then(|| {
+            let capacity = (len * 2).max(Self::SMALLEST);
+            self.rebuilt(self.span.clone(), capacity, keypos)
+        })
+    }
+}

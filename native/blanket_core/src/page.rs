@@ -1,0 +1,294 @@
+//! Pages: arenas that many objects share, and a leaf's account of those it uses.
+//!
+//! A term in an arena cannot be freed alone. So a page counts its live objects; when fewer than
+//! half of those that were put there are left, the live ones move to another page and the old one
+//! goes. A large object has a page of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use crossbeam_epoch::Guard;
+
+use crate::table::Bounds;
+use crate::term::{Arena, Term};
+use crate::usage::Usage;
+
+pub(crate) struct Page<T: Term> {
+    arena: T::Arena,
+    objects: AtomicU32,
+    live: AtomicU32,
+    bytes: AtomicUsize,
+    usage: Arc<Usage>,
+}
+
+impl<T: Term> Page<T> {
+    pub fn new(usage: &Arc<Usage>) -> Self {
+        usage.add_bytes(Self::overhead() as isize);
+        Page {
+            arena: T::Arena::new(),
+            objects: AtomicU32::new(0),
+            live: AtomicU32::new(0),
+            bytes: AtomicUsize::new(0),
+            usage: Arc::clone(usage),
+        }
+    }
+
+    const fn overhead() -> usize {
+        T::Arena::OVERHEAD + size_of::<Self>()
+    }
+
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
+    /// Puts an object here.
+    ///
+    /// # Safety
+    ///
+    /// No other thread puts objects here meanwhile.
+    pub unsafe fn put(&self, source: Source<'_, T>) -> T {
+        let size = source.size();
+        // SAFETY: the caller is the only one who adds to this page, and so to its arena.
+        let object = unsafe { source.copy(&self.arena) };
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        self.live.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        self.usage.add_bytes(size as isize);
+        object
+    }
+
+    /// An object of this page is no longer used.
+    pub fn forget(&self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub fn is_full(&self, bounds: &Bounds) -> bool {
+        self.objects.load(Ordering::Relaxed) >= bounds.page_objects
+            || self.bytes.load(Ordering::Relaxed) >= bounds.page_bytes
+    }
+
+    /// More than half of what was put here is garbage.
+    pub fn is_sparse(&self) -> bool {
+        self.live.load(Ordering::Relaxed) * 2 < self.objects.load(Ordering::Relaxed)
+    }
+}
+
+impl<T: Term> Drop for Page<T> {
+    fn drop(&mut self) {
+        let bytes = Self::overhead() + *self.bytes.get_mut();
+        self.usage.add_bytes(-(bytes as isize));
+    }
+}
+
+/// What an object is made from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a, T> {
+    Object(T),
+    Elements(&'a [T]),
+}
+
+impl<T: Term> Source<'_, T> {
+    pub fn size(&self) -> usize {
+        match *self {
+            Source::Object(object) => T::Arena::size(object),
+            Source::Elements(elements) => T::Arena::tuple_size(elements),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Arena::copy`].
+    unsafe fn copy(&self, arena: &T::Arena) -> T {
+        // SAFETY: the caller's promise is the one that the arena asks for.
+        unsafe {
+            match *self {
+                Source::Object(object) => arena.copy(object),
+                Source::Elements(elements) => arena.tuple(elements),
+            }
+        }
+    }
+}
+
+/// The index of a page among those of its leaf.
+pub(crate) type PageIndex = u16;
+
+/// A leaf's part of a page: leaves that came from one by splitting share its pages.
+struct Share<T: Term> {
+    page: Arc<Page<T>>,
+    live: u32,
+}
+
+/// The pages of one leaf. New objects go to the open one, which no other leaf adds to.
+pub(crate) struct Pages<T: Term> {
+    shares: Vec<Option<Share<T>>>,
+    vacant: Vec<PageIndex>,
+    open: Option<PageIndex>,
+    /// The page that was full last. It is looked at when the next one is full: until then an
+    /// object that is written again and again has left it, and there is less to move.
+    filled: Option<PageIndex>,
+    usage: Arc<Usage>,
+}
+
+impl<T: Term> Pages<T> {
+    /// Entries whose object is not in a page of the leaf carry this instead of an index.
+    pub const NONE: PageIndex = PageIndex::MAX;
+
+    pub fn new(usage: &Arc<Usage>) -> Self {
+        Pages {
+            shares: Vec::new(),
+            vacant: Vec::new(),
+            open: None,
+            filled: None,
+            usage: Arc::clone(usage),
+        }
+    }
+
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
+    /// Puts an object in the open page, or a large one in a page of its own. The second answer is
+    /// a page that ought to be evacuated.
+    pub fn put(
+        &mut self,
+        source: Source<'_, T>,
+        bounds: &Bounds,
+    ) -> (T, PageIndex, Option<PageIndex>) {
+        let large = source.size() >= bounds.large_object;
+        let index = match self.open {
+            Some(open) if !large => open,
+            _ => self.add(Arc::new(Page::new(&self.usage)), 0),
+        };
+        let share = self.share_mut(index);
+        share.live += 1;
+        let page = &share.page;
+        // SAFETY: only the leaf whose open page this is adds to it, under the leaf's lock.
+        let object = unsafe { page.put(source) };
+        if large {
+            return (object, index, None);
+        }
+        let mut sparse = None;
+        if page.is_full(bounds) {
+            self.open = None;
+            sparse = self.filled.replace(index).filter(|&i| self.is_sparse(i));
+        } else {
+            self.open = Some(index);
+        }
+        (object, index, sparse)
+    }
+
+    /// An entry no longer uses its object in page `index`. Answers whether the page ought to be
+    /// evacuated.
+    pub fn forget(&mut self, index: PageIndex, guard: &Guard) -> bool {
+        let share = self.share_mut(index);
+        share.live -= 1;
+        share.page.forget();
+        if self.open == Some(index) {
+            return false;
+        }
+        if self.share(index).live == 0 {
+            self.drop_share(index, guard);
+            return false;
+        }
+        self.is_sparse(index)
+    }
+
+    /// An entry moves to a leaf whose pages are `other`; answers its page's index there.
+    pub fn hand_on(
+        &mut self,
+        index: PageIndex,
+        other: &mut Pages<T>,
+        renamed: &mut [PageIndex],
+    ) -> PageIndex {
+        let share = self.share_mut(index);
+        share.live -= 1;
+        let there = &mut renamed[usize::from(index)];
+        if *there == Self::NONE {
+            *there = other.add(Arc::clone(&share.page), 0);
+        }
+        other.share_mut(*there).live += 1;
+        *there
+    }
+
+    /// The pages that lost their last object of this leaf by [`Pages::hand_on`] are let go.
+    pub fn drop_unused(&mut self, guard: &Guard) {
+        for index in 0..self.shares.len() as PageIndex {
+            let unused = matches!(&self.shares[usize::from(index)], Some(share) if share.live == 0);
+            if unused && self.open != Some(index) {
+                self.drop_share(index, guard);
+            }
+        }
+    }
+
+    /// Indices given so far are below this.
+    pub fn len(&self) -> usize {
+        self.shares.len()
+    }
+
+    fn is_sparse(&self, index: PageIndex) -> bool {
+        matches!(&self.shares[usize::from(index)], Some(share) if share.page.is_sparse())
+    }
+
+    fn add(&mut self, page: Arc<Page<T>>, live: u32) -> PageIndex {
+        let share = Some(Share { page, live });
+        if let Some(index) = self.vacant.pop() {
+            self.shares[usize::from(index)] = share;
+            return index;
+        }
+        let index = PageIndex::try_from(self.shares.len())
+            .ok()
+            .filter(|&index| index != Self::NONE);
+        self.shares.push(share);
+        index.expect("a leaf has fewer pages than indices")
+    }
+
+    fn drop_share(&mut self, index: PageIndex, guard: &Guard) {
+        if self.filled == Some(index) {
+            self.filled = None;
+        }
+        let share = self.shares[usize::from(index)].take();
+        self.vacant.push(index);
+        // SAFETY: the leaf's entries no longer lead here, so only readers that hold a guard now
+        // can still read a term of this page; it is freed after them. Pages may be freed on any
+        // thread.
+        unsafe { guard.defer_unchecked(move || drop(share)) };
+    }
+
+    fn share(&self, index: PageIndex) -> &Share<T> {
+        self.shares[usize::from(index)]
+            .as_ref()
+            .expect("an entry's page is among its leaf's")
+    }
+
+    fn share_mut(&mut self, index: PageIndex) -> &mut Share<T> {
+        self.shares[usize::from(index)]
+            .as_mut()
+            .expect("an entry's page is among its leaf's")
+    }
+}
+
+/// A term that owns its copy.
+pub(crate) struct OwnedTerm<T: Term> {
+    term: T,
+    _arena: Option<T::Arena>,
+}
+
+impl<T: Term> OwnedTerm<T> {
+    pub fn new(term: T) -> Self {
+        if T::Arena::size(term) == 0 {
+            return OwnedTerm { term, _arena: None };
+        }
+        let arena = T::Arena::new();
+        // SAFETY: nobody else knows the arena yet.
+        let term = unsafe { arena.copy(term) };
+        OwnedTerm {
+            term,
+            _arena: Some(arena),
+        }
+    }
+
+    /// Valid while `self` lives.
+    pub fn term(&self) -> T {
+        self.term
+    }
+}

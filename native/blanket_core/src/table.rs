@@ -1,0 +1,535 @@
+//! Tables: the operations, each on one key and atomic, but for those that say otherwise.
+
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::time::Duration;
+
+use crossbeam_epoch::{Guard, pin};
+use smallvec::SmallVec;
+
+use crate::bulk::{Batch, BulkMode};
+use crate::cursor::{Position, StepError, Walk};
+use crate::directory::hash::HashDirectory;
+use crate::directory::ordered::OrderedDirectory;
+use crate::directory::{Directory, ProbeOf};
+use crate::leaf::{Body, Context, Direction, Full, Group, Probe, Seek, collect, key_of};
+use crate::lock::Contended;
+use crate::objects::Objects;
+use crate::page::Source;
+use crate::term::Term;
+use crate::usage::Usage;
+
+/// How a table treats objects with equal keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One object a key; keys match.
+    Set,
+    /// One object a key, in term order; keys compare equal.
+    OrderedSet,
+    /// Different objects under a key.
+    Bag,
+    /// Any objects under a key.
+    DuplicateBag,
+}
+
+/// Sizes at which things are split, closed or built differently.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Slots of a hash leaf before it is split, at least 8.
+    pub hash_leaf: usize,
+    /// Entries of an ordered leaf before it is split, at least 8.
+    pub ordered_leaf: usize,
+    /// Objects that are put in one page.
+    pub page_objects: u32,
+    /// Bytes that are put in one page.
+    pub page_bytes: usize,
+    /// Bytes from which an object has a page of its own.
+    pub large_object: usize,
+    /// Objects of one key before they become a run.
+    pub run: usize,
+    /// Objects of a run before it is indexed.
+    pub run_index: usize,
+    /// Leaves of a table before its cores count apart.
+    pub spread: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            hash_leaf: 2048,
+            ordered_leaf: 512,
+            page_objects: 128,
+            page_bytes: 32 << 10,
+            large_object: 4 << 10,
+            run: 16,
+            run_index: 256,
+            spread: 8,
+        }
+    }
+}
+
+/// Why an object was not updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateError<E> {
+    Contended,
+    /// The change was refused; the object is what it was.
+    Rejected(E),
+}
+
+impl<E> From<Contended> for UpdateError<E> {
+    fn from(Contended: Contended) -> Self {
+        UpdateError::Contended
+    }
+}
+
+/// What never changes about a table.
+pub(crate) struct Shape {
+    pub kind: Kind,
+    pub keypos: usize,
+    pub bounds: Bounds,
+}
+
+impl Shape {
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            keypos: self.keypos,
+            bounds: &self.bounds,
+        }
+    }
+
+    /// What inserting an object does to the objects of its key.
+    pub fn put<T: Term, B: Body<T>>(
+        &self,
+        group: &mut Group<'_, '_, '_, T, B>,
+        object: T,
+    ) -> Result<(), Full> {
+        let source = Source::Object(object);
+        match self.kind {
+            Kind::Set | Kind::OrderedSet if !group.is_empty() => group.replace(source),
+            Kind::Bag if group.contains(object) => {}
+            _ => group.push(source)?,
+        }
+        Ok(())
+    }
+}
+
+/// The contents of a table; `delete_all_objects` puts an empty one in their place.
+pub(crate) struct Store<T: Term> {
+    pub shape: Arc<Shape>,
+    pub directory: AnyDirectory<T>,
+    pub usage: Arc<Usage>,
+}
+
+pub(crate) enum AnyDirectory<T: Term> {
+    Hash(HashDirectory<T>),
+    Ordered(Box<OrderedDirectory<T>>),
+}
+
+impl<T: Term> Store<T> {
+    fn new(shape: Arc<Shape>) -> Self {
+        let usage = Arc::default();
+        let directory = match shape.kind {
+            Kind::OrderedSet => AnyDirectory::Ordered(Box::new(OrderedDirectory::new(&usage))),
+            _ => AnyDirectory::Hash(HashDirectory::new(&usage)),
+        };
+        Store {
+            shape,
+            directory,
+            usage,
+        }
+    }
+}
+
+/// A concurrent table of objects, which are tuples.
+///
+/// Readers take no lock and write to no shared memory. A change locks one leaf for microseconds.
+pub struct Table<T: Term> {
+    shape: Arc<Shape>,
+    /// From `Arc::into_raw`.
+    store: AtomicPtr<Store<T>>,
+}
+
+/// Runs the same code on either directory.
+macro_rules! with_directory {
+    ($store:expr, $directory:ident => $body:expr) => {
+        match &$store.directory {
+            AnyDirectory::Hash($directory) => $body,
+            AnyDirectory::Ordered($directory) => {
+                let $directory = &**$directory;
+                $body
+            }
+        }
+    };
+}
+
+impl<T: Term> Table<T> {
+    /// A table whose objects have their key at `keypos`, counted from 1.
+    pub fn new(kind: Kind, keypos: usize) -> Self {
+        Self::with_bounds(kind, keypos, Bounds::default())
+    }
+
+    pub fn with_bounds(kind: Kind, keypos: usize, bounds: Bounds) -> Self {
+        let shape = Arc::new(Shape {
+            kind,
+            keypos,
+            bounds,
+        });
+        let store = Arc::new(Store::new(Arc::clone(&shape)));
+        Table {
+            shape,
+            store: AtomicPtr::new(Arc::into_raw(store).cast_mut()),
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.shape.kind
+    }
+
+    pub fn keypos(&self) -> usize {
+        self.shape.keypos
+    }
+
+    /// The number of objects.
+    pub fn len(&self) -> usize {
+        self.store(&pin()).usage.objects()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes that the table holds, its own structures included.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of::<Store<T>>() + self.store(&pin()).usage.bytes()
+    }
+
+    pub fn member(&self, key: T, guard: &Guard) -> Result<bool, Contended> {
+        with_directory!(self.store(guard), directory => {
+            read(directory, key, self.shape.keypos, guard, |_, slots| !slots.is_empty())
+        })
+    }
+
+    pub fn lookup<'g>(&self, key: T, guard: &'g Guard) -> Result<Objects<'g, T>, Contended> {
+        with_directory!(self.store(guard), directory => {
+            read(directory, key, self.shape.keypos, guard, |body, slots| collect(body, slots, guard))
+        })
+    }
+
+    pub fn insert(&self, object: T, guard: &Guard) -> Result<(), Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit(directory, self.key(object), guard, |group| {
+                self.shape.put(group, object)
+            })
+        })
+    }
+
+    /// Inserts only if no object has the key; answers whether it did.
+    pub fn insert_new(&self, object: T, guard: &Guard) -> Result<bool, Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit(directory, self.key(object), guard, |group| {
+                if !group.is_empty() {
+                    return Ok(false);
+                }
+                group.push(Source::Object(object))?;
+                Ok(true)
+            })
+        })
+    }
+
+    /// Inserts all objects at one instant; with [`BulkMode::InsertNew`] only if none of their
+    /// keys is there. For as many objects as are handled in one go; see [`crate::Bulk`] for more.
+    pub fn insert_all(
+        &self,
+        objects: &[T],
+        mode: BulkMode,
+        guard: &Guard,
+    ) -> Result<bool, Contended> {
+        if let ([object], BulkMode::Insert) = (objects, mode) {
+            return self.insert(*object, guard).map(|()| true);
+        }
+        with_directory!(self.store(guard), directory => {
+            Batch::of(self.hold_store(guard), directory, objects).run(mode, guard)
+        })
+    }
+
+    pub fn delete(&self, key: T, guard: &Guard) -> Result<(), Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit(directory, key, guard, |group| {
+                group.clear();
+                Ok(())
+            })
+        })
+    }
+
+    /// Deletes the objects that match `object`.
+    pub fn delete_object(&self, object: T, guard: &Guard) -> Result<(), Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit(directory, self.key(object), guard, |group| {
+                group.remove(object);
+                Ok(())
+            })
+        })
+    }
+
+    /// Deletes a key's objects and answers them.
+    pub fn take<'g>(&self, key: T, guard: &'g Guard) -> Result<Objects<'g, T>, Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit(directory, key, guard, |group| {
+                let objects = group.objects();
+                group.clear();
+                Ok(objects)
+            })
+        })
+    }
+
+    /// Replaces the one object under `key` by what `change` makes of it, or of `default` where
+    /// there is none: its elements, and a result. `None` where there is neither.
+    ///
+    /// `change` runs under the leaf's lock, at most once.
+    pub fn update<R, E>(
+        &self,
+        key: T,
+        default: Option<T>,
+        guard: &Guard,
+        change: impl FnOnce(T) -> Result<(SmallVec<[T; 8]>, R), E>,
+    ) -> Result<Option<R>, UpdateError<E>> {
+        let mut change = Some(change);
+        let updated = with_directory!(self.store(guard), directory => {
+            self.edit(directory, key, guard, |group| {
+                let there = group.objects().first();
+                let Some(object) = there.or(default) else { return Ok(Ok(None)) };
+                if there.is_none() && !group.has_room() {
+                    return Err(Full);
+                }
+                let Some(change) = change.take() else { return Ok(Ok(None)) };
+                let (elements, result) = match change(object) {
+                    Ok(changed) => changed,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                match there {
+                    Some(_) => group.replace(Source::Elements(&elements)),
+                    None => group.push(Source::Elements(&elements))?,
+                }
+                Ok(Ok(Some(result)))
+            })
+        })?;
+        updated.map_err(UpdateError::Rejected)
+    }
+
+    /// The objects of the first key.
+    pub fn first<'g>(&self, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.walk(directory, Direction::Forward).step(Seek::Start, guard)
+        })
+    }
+
+    /// The objects of the last key; in the hash kinds, of the first.
+    pub fn last<'g>(&self, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, Contended> {
+        match &self.store(guard).directory {
+            AnyDirectory::Hash(_) => self.first(guard),
+            AnyDirectory::Ordered(directory) => self
+                .walk(directory, Direction::Backward)
+                .step(Seek::End, guard),
+        }
+    }
+
+    /// The objects of the key behind `key`.
+    pub fn next<'g>(&self, key: T, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, StepError> {
+        let store = self.store(guard);
+        if let AnyDirectory::Hash(directory) = &store.directory {
+            let there = |_: &_, slots: std::ops::Range<usize>| !slots.is_empty();
+            if !read(directory, key, self.shape.keypos, guard, there)? {
+                return Err(StepError::NoSuchKey);
+            }
+        }
+        Ok(with_directory!(store, directory => {
+            let from = Seek::After(Probe::of(key));
+            self.walk(directory, Direction::Forward).step(from, guard)?
+        }))
+    }
+
+    /// The objects of the key before `key`; in the hash kinds, of the one behind it.
+    pub fn prev<'g>(&self, key: T, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, StepError> {
+        match &self.store(guard).directory {
+            AnyDirectory::Hash(_) => self.next(key, guard),
+            AnyDirectory::Ordered(directory) => {
+                let from = Seek::Before(Probe::of(key));
+                Ok(self
+                    .walk(directory, Direction::Backward)
+                    .step(from, guard)?)
+            }
+        }
+    }
+
+    /// Appends objects from `from` on to `out`: at least `max`, more only to complete a key of few
+    /// objects, fewer only at the end. Answers where to go on; `None` at the end.
+    ///
+    /// What is in the table throughout a scan is seen exactly once; what is inserted or deleted
+    /// meanwhile may be seen or not.
+    pub fn scan<'g>(
+        &self,
+        from: Position<'g, T>,
+        direction: Direction,
+        max: usize,
+        guard: &'g Guard,
+        out: &mut Vec<T>,
+    ) -> Result<Option<Position<'g, T>>, Contended> {
+        match &self.store(guard).directory {
+            AnyDirectory::Hash(directory) => self
+                .walk(directory, Direction::Forward)
+                .scan(from, max, guard, out),
+            AnyDirectory::Ordered(directory) => {
+                self.walk(directory, direction).scan(from, max, guard, out)
+            }
+        }
+    }
+
+    /// Deletes all objects at one instant, whatever their number.
+    pub fn clear(&self) -> Discarded<T> {
+        let empty = Arc::new(Store::new(Arc::clone(&self.shape)));
+        let old = self
+            .store
+            .swap(Arc::into_raw(empty).cast_mut(), Ordering::AcqRel);
+        // SAFETY: the pointer came from `Arc::into_raw`, and the swap gave us its reference.
+        Discarded::new(unsafe { Arc::from_raw(old) })
+    }
+
+    /// The store, to be held beyond the guard.
+    pub(crate) fn hold_store(&self, guard: &Guard) -> Arc<Store<T>> {
+        let store: *const Store<T> = self.store(guard);
+        // SAFETY: the pointer came from `Arc::into_raw`, and the guard keeps the reference that
+        // the table had when it was loaded.
+        unsafe {
+            Arc::increment_strong_count(store);
+            Arc::from_raw(store)
+        }
+    }
+
+    fn key(&self, object: T) -> T {
+        key_of(object, self.shape.keypos)
+    }
+
+    #[inline]
+    fn store<'g>(&self, _guard: &'g Guard) -> &'g Store<T> {
+        // SAFETY: never null; a store that was replaced is dropped after the guards of that time.
+        unsafe { &*self.store.load(Ordering::Acquire) }
+    }
+
+    fn walk<'a, D>(&self, directory: &'a D, direction: Direction) -> Walk<'a, D> {
+        Walk {
+            directory,
+            keypos: self.shape.keypos,
+            direction,
+        }
+    }
+
+    /// Changes the objects of one key under their leaf's lock. `change` is called again where it
+    /// found the leaf full.
+    fn edit<'g, D: Directory<T>, R>(
+        &self,
+        directory: &'g D,
+        key: T,
+        guard: &'g Guard,
+        mut change: impl FnMut(&mut Group<'_, '_, 'g, T, D::Body>) -> Result<R, Full>,
+    ) -> Result<R, Contended> {
+        let context = self.shape.context();
+        let probe = ProbeOf::<T, D>::of(key);
+        loop {
+            let mut locked = directory.leaf(&probe, guard).lock()?;
+            if !locked.body(guard).covers(&probe) {
+                continue;
+            }
+            match change(&mut locked.group(probe, context, guard)) {
+                Ok(result) => {
+                    if locked.body(guard).len() == 0 {
+                        directory.remove_empty(locked, context, guard);
+                    }
+                    return Ok(result);
+                }
+                Err(Full) => {
+                    if !locked.make_room(context.bounds, context.keypos, guard) {
+                        directory.split(&mut locked, &probe, context, guard);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads the group of one key.
+#[inline]
+fn read<'g, T: Term, D: Directory<T>, R>(
+    directory: &'g D,
+    key: T,
+    keypos: usize,
+    guard: &'g Guard,
+    mut read: impl FnMut(&'g D::Body, std::ops::Range<usize>) -> R,
+) -> Result<R, Contended> {
+    let probe = ProbeOf::<T, D>::of(key);
+    loop {
+        let found = directory.leaf(&probe, guard).read(
+            guard,
+            |body| body.covers(&probe),
+            |body, intact| {
+                let slots = body.group(&probe, keypos, intact, guard)?;
+                intact.check()?;
+                Ok(read(body, slots))
+            },
+        )?;
+        if let Some(result) = found {
+            return Ok(result);
+        }
+    }
+}
+
+impl<T: Term> Drop for Table<T> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `Arc::into_raw`, and the table ends here.
+        drop(Discarded::new(unsafe {
+            Arc::from_raw(*self.store.get_mut())
+        }));
+    }
+}
+
+/// The former contents of a table. Dropping them waits for readers that may still be at them and
+/// frees every object: do it on a thread that may take its time.
+pub struct Discarded<T: Term> {
+    store: ManuallyDrop<Arc<Store<T>>>,
+}
+
+impl<T: Term> Discarded<T> {
+    fn new(store: Arc<Store<T>>) -> Self {
+        Discarded {
+            store: ManuallyDrop::new(store),
+        }
+    }
+}
+
+impl<T: Term> Drop for Discarded<T> {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here.
+        let store = unsafe { ManuallyDrop::take(&mut self.store) };
+        let unread = Arc::new(AtomicBool::new(false));
+        {
+            let guard = pin();
+            let unread = Arc::clone(&unread);
+            guard.defer(move || unread.store(true, Ordering::Release));
+            guard.flush();
+        }
+        for _ in 0..GRACE_TRIES {
+            if unread.load(Ordering::Acquire) {
+                return drop(store);
+            }
+            pin().flush();
+            std::thread::sleep(GRACE_PAUSE);
+        }
+        // A reader, perhaps this thread itself, takes long: whoever comes after it drops them.
+        // SAFETY: nobody reaches the store any more but readers that hold a guard now; stores may
+        // be dropped on any thread.
+        unsafe { pin().defer_unchecked(move || drop(store)) };
+    }
+}
+
+const GRACE_TRIES: u32 = 100;
+const GRACE_PAUSE: Duration = Duration::from_micros(100);

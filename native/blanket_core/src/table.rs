@@ -329,7 +329,7 @@ impl<T: Term> Table<T> {
         match &self.store(guard).directory {
             AnyDirectory::Hash(_) => self.first(guard),
             AnyDirectory::Ordered(directory) => self
-                .walk(directory, Direction::Backward)
+                .walk(&**directory, Direction::Backward)
                 .step(Seek::End, guard),
         }
     }
@@ -356,7 +356,7 @@ impl<T: Term> Table<T> {
             AnyDirectory::Ordered(directory) => {
                 let from = Seek::Before(Probe::of(key));
                 Ok(self
-                    .walk(directory, Direction::Backward)
+                    .walk(&**directory, Direction::Backward)
                     .step(from, guard)?)
             }
         }
@@ -379,9 +379,9 @@ impl<T: Term> Table<T> {
             AnyDirectory::Hash(directory) => self
                 .walk(directory, Direction::Forward)
                 .scan(from, max, guard, out),
-            AnyDirectory::Ordered(directory) => {
-                self.walk(directory, direction).scan(from, max, guard, out)
-            }
+            AnyDirectory::Ordered(directory) => self
+                .walk(&**directory, direction)
+                .scan(from, max, guard, out),
         }
     }
 

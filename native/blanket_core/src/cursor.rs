@@ -118,9 +118,8 @@ impl<'a, D> Walk<'a, D> {
                 |body, intact| {
                     let at = body.seek(&seek, self.keypos, intact, guard)?;
                     let slots = self.group_at(body, at, intact, guard)?;
-                    intact.check()?;
                     Ok(match slots {
-                        Some(slots) => Ok(collect(body, slots, guard)),
+                        Some(slots) => Ok(collect(body, slots, intact, guard)?),
                         None => Err(body.beyond(self.direction)),
                     })
                 },

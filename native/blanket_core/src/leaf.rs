@@ -360,10 +360,8 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         guard: &'g Guard,
     ) -> Group<'l, 'a, 'g, T, B> {
         let body = self.body(guard);
-        let slots = match body.group(&probe, context.keypos, Intact::LOCKED, guard) {
-            Ok(slots) => slots,
-            Err(Torn) => unreachable!("a locked leaf is intact"),
-        };
+        let slots = body.group(&probe, context.keypos, Intact::LOCKED, guard);
+        let slots = slots.unwrap_or_else(|Torn| unreachable!("a locked leaf is intact"));
         Group {
             locked: self,
             slots,
@@ -425,7 +423,8 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
     }
 
     pub fn objects(&self) -> Objects<'g, T> {
-        collect(self.body(), self.slots.clone(), self.guard)
+        let objects = collect(self.body(), self.slots.clone(), Intact::LOCKED, self.guard);
+        objects.unwrap_or_else(|Torn| unreachable!("a locked leaf is intact"))
     }
 
     pub fn contains(&self, object: T) -> bool {
@@ -589,19 +588,23 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
 pub(crate) fn collect<'g, T: Term, B: Body<T>>(
     body: &B,
     slots: Range<usize>,
+    intact: Intact<'_>,
     guard: &'g Guard,
-) -> Objects<'g, T> {
+) -> Result<Objects<'g, T>, Torn> {
     let mut objects = Objects::none();
     for slot in slots {
         let Some(entry) = body.entry(slot) else {
             continue;
         };
-        // SAFETY: the caller holds the lock or has seen that the leaf was intact.
+        if entry.page == Entry::RUN {
+            intact.check()?;
+        }
+        // SAFETY: the leaf was intact, so an entry that leads to a run is whole.
         match unsafe { entry.run(guard) } {
-            Some(run) => return Objects::run(run.view(guard)),
-            // SAFETY: as above; entries outside runs are objects.
+            Some(run) => return Ok(Objects::run(run.view(guard))),
+            // SAFETY: the word is only looked into after the leaf was seen to have been intact.
             None => objects.push(unsafe { T::from_word(entry.word) }),
         }
     }
-    objects
+    Ok(objects)
 }

@@ -270,25 +270,33 @@ impl<T: Term> Pages<T> {
 /// A term that owns its copy.
 pub(crate) struct OwnedTerm<T: Term> {
     term: T,
-    _arena: Option<T::Arena>,
+    arena: Option<T::Arena>,
 }
 
 impl<T: Term> OwnedTerm<T> {
     pub fn new(term: T) -> Self {
         if T::Arena::size(term) == 0 {
-            return OwnedTerm { term, _arena: None };
+            return OwnedTerm { term, arena: None };
         }
         let arena = T::Arena::new();
         // SAFETY: nobody else knows the arena yet.
         let term = unsafe { arena.copy(term) };
         OwnedTerm {
             term,
-            _arena: Some(arena),
+            arena: Some(arena),
         }
     }
 
     /// Valid while `self` lives.
     pub fn term(&self) -> T {
         self.term
+    }
+
+    /// What the copy takes.
+    pub fn bytes(&self) -> usize {
+        match self.arena {
+            None => 0,
+            Some(_) => T::Arena::OVERHEAD + T::Arena::size(self.term),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Tables: the operations, each on one key and atomic, but for those that say otherwise.
 
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
 use crate::directory::{Directory, ProbeOf};
 use crate::leaf::{Body, Context, Direction, Full, Group, Probe, Seek, collect, key_of};
-use crate::lock::Contended;
+use crate::lock::{Contended, Intact, Torn};
 use crate::objects::Objects;
 use crate::page::Source;
 use crate::term::Term;
@@ -206,13 +207,15 @@ impl<T: Term> Table<T> {
 
     pub fn member(&self, key: T, guard: &Guard) -> Result<bool, Contended> {
         with_directory!(self.store(guard), directory => {
-            read(directory, key, self.shape.keypos, guard, |_, slots| !slots.is_empty())
+            read(directory, key, self.shape.keypos, guard, |_, slots, _| Ok(!slots.is_empty()))
         })
     }
 
     pub fn lookup<'g>(&self, key: T, guard: &'g Guard) -> Result<Objects<'g, T>, Contended> {
         with_directory!(self.store(guard), directory => {
-            read(directory, key, self.shape.keypos, guard, |body, slots| collect(body, slots, guard))
+            read(directory, key, self.shape.keypos, guard, |body, slots, intact| {
+                collect(body, slots, intact, guard)
+            })
         })
     }
 
@@ -338,7 +341,7 @@ impl<T: Term> Table<T> {
     pub fn next<'g>(&self, key: T, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, StepError> {
         let store = self.store(guard);
         if let AnyDirectory::Hash(directory) = &store.directory {
-            let there = |_: &_, slots: std::ops::Range<usize>| !slots.is_empty();
+            let there = |_: &_, slots: Range<usize>, _: Intact<'_>| Ok(!slots.is_empty());
             if !read(directory, key, self.shape.keypos, guard, there)? {
                 return Err(StepError::NoSuchKey);
             }
@@ -464,7 +467,7 @@ fn read<'g, T: Term, D: Directory<T>, R>(
     key: T,
     keypos: usize,
     guard: &'g Guard,
-    mut read: impl FnMut(&'g D::Body, std::ops::Range<usize>) -> R,
+    mut read: impl FnMut(&'g D::Body, Range<usize>, Intact<'_>) -> Result<R, Torn>,
 ) -> Result<R, Contended> {
     let probe = ProbeOf::<T, D>::of(key);
     loop {
@@ -473,8 +476,7 @@ fn read<'g, T: Term, D: Directory<T>, R>(
             |body| body.covers(&probe),
             |body, intact| {
                 let slots = body.group(&probe, keypos, intact, guard)?;
-                intact.check()?;
-                Ok(read(body, slots))
+                read(body, slots, intact)
             },
         )?;
         if let Some(result) = found {

@@ -137,8 +137,11 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         // Keys that come in ascending order leave full leaves behind.
         let ascending = probe.key().compare(key(&entries[used - 1])).is_gt();
         let (middle, separator) = match ascending {
-            true => (used, Separator::new(probe.key())),
-            false => (used / 2, Separator::new(key(&entries[used / 2]))),
+            true => (used, Separator::new(probe.key(), &self.usage)),
+            false => (
+                used / 2,
+                Separator::new(key(&entries[used / 2]), &self.usage),
+            ),
         };
         let separator = Arc::new(separator);
         let lower = Span {

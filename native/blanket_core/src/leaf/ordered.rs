@@ -17,6 +17,7 @@ use crate::lock::{Intact, Torn};
 use crate::page::OwnedTerm;
 use crate::table::Bounds;
 use crate::term::{Encoding, Term};
+use crate::usage::Usage;
 
 #[derive(Clone, Copy)]
 pub(crate) struct OrderedProbe<T> {
@@ -50,14 +51,22 @@ impl<T: Term> Probe<T> for OrderedProbe<T> {
 pub(crate) struct Separator<T: Term> {
     pub encoding: Encoding,
     key: OwnedTerm<T>,
+    usage: Arc<Usage>,
 }
 
 impl<T: Term> Separator<T> {
-    pub fn new(key: T) -> Self {
-        Separator {
+    pub fn new(key: T, usage: &Arc<Usage>) -> Self {
+        let separator = Separator {
             encoding: Encoding::of(key),
             key: OwnedTerm::new(key),
-        }
+            usage: Arc::clone(usage),
+        };
+        usage.add_bytes(separator.bytes() as isize);
+        separator
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.key.bytes()
     }
 
     /// Valid while `self` lives.
@@ -79,6 +88,12 @@ impl<T: Term> Separator<T> {
             Order::Greater => false,
             Order::Equal => probe.key.compare(self.key()).is_lt(),
         }
+    }
+}
+
+impl<T: Term> Drop for Separator<T> {
+    fn drop(&mut self) {
+        self.usage.add_bytes(-(self.bytes() as isize));
     }
 }
 

@@ -31,11 +31,13 @@ impl From<Contended> for StepError {
 }
 
 /// Where a scan goes on. What it refers to is valid while the guard lives.
+#[derive(Clone)]
 pub struct Position<'g, T: Term> {
     place: Place<T>,
     _guard: PhantomData<&'g Guard>,
 }
 
+#[derive(Clone)]
 enum Place<T: Term> {
     Start,
     After(T),

@@ -27,6 +27,7 @@ unsafe impl Sync for EnvArena {}
 const WORD: usize = size_of::<ErlNifTerm>();
 /// Bytes of a binary beyond which the VM keeps them outside the heap.
 const HEAP_BINARY: usize = 64;
+const SMALL_MAP: usize = 32;
 
 impl Arena<BeamTerm> for EnvArena {
     const OVERHEAD: usize = 1024;
@@ -104,8 +105,7 @@ fn size_of_compound(term: BeamTerm) -> usize {
             bytes += match term.type_of() {
                 Type::Map => {
                     push_pairs(term, &mut rest);
-                    // The map itself, and a word for each key and value.
-                    (3 + 2 * term.map_size().unwrap_or(0)) * WORD
+                    map_words(term.map_size().unwrap_or(0)) * WORD
                 }
                 Type::Float => 2 * WORD,
                 Type::Bitstring => term
@@ -117,6 +117,15 @@ fn size_of_compound(term: BeamTerm) -> usize {
         }
     }
     bytes
+}
+
+/// A small map is two arrays; a large one a tree, whose nodes take about as much again as its pairs.
+fn map_words(pairs: usize) -> usize {
+    if pairs <= SMALL_MAP {
+        4 + 2 * pairs
+    } else {
+        4 * pairs
+    }
 }
 
 fn binary_size(bytes: &[u8]) -> usize {

@@ -58,6 +58,7 @@ unsafe extern "C" fn load(
     }
     INSTANCES.fetch_add(1, Ordering::AcqRel);
     reaper::allow();
+    blanket_core::set_reaper(|thing| reaper::run(Box::new(move || drop(thing))));
     // SAFETY: the VM passes a place to write to.
     unsafe { *priv_data = image() };
     0

@@ -332,7 +332,7 @@ impl<'t> Locked<'t> {
         registry::remove(self.table);
         let table = self.table.clone();
         reaper::run(Box::new(move || {
-            drop(table.table.clear(&blanket_core::pin()));
+            drop(table.table.clear());
         }));
     }
 

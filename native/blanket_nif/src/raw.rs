@@ -4,15 +4,15 @@ use std::ffi::{CStr, c_int};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 
-use crate::engine::Contended;
-use blanket_core::Guard;
+use blanket_core::{Contended, Guard};
 use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 
 use crate::atoms;
-use crate::registry;
+use crate::registry::{self, Names};
 use crate::resource::{self, TableRef, TableResource};
-use crate::term::{BeamTerm, make_tuple};
+use crate::term::BeamTerm;
 
 pub type Function = unsafe extern "C" fn(*mut ErlNifEnv, c_int, *const ErlNifTerm) -> ErlNifTerm;
 
@@ -45,7 +45,11 @@ pub struct Call<'a> {
 pub enum Table<'a> {
     /// By its reference, which keeps it alive as long as the argument.
     Borrowed(&'a TableResource),
-    Named(TableRef),
+    /// By its name; what the map of names showed stays alive while the guard is held.
+    Named {
+        table: NonNull<TableRef>,
+        _guard: Names,
+    },
 }
 
 impl Deref for Table<'_> {
@@ -55,7 +59,8 @@ impl Deref for Table<'_> {
     fn deref(&self) -> &TableResource {
         match self {
             Table::Borrowed(table) => table,
-            Table::Named(table) => table,
+            // SAFETY: the guard is still held.
+            Table::Named { table, .. } => unsafe { table.as_ref() },
         }
     }
 }
@@ -81,8 +86,12 @@ impl<'a> Call<'a> {
     fn table(&self) -> Result<Table<'a>, Failure> {
         let argument = self.args[0];
         if argument.is_immediate() {
-            let table = registry::lookup_name(argument).ok_or(Failure::BadArg)?;
-            return Ok(Table::Named(table));
+            let names = registry::names();
+            let table = NonNull::from(names.get(&argument.word()).ok_or(Failure::BadArg)?);
+            return Ok(Table::Named {
+                table,
+                _guard: names,
+            });
         }
         // SAFETY: the arguments live as long as the call, which `'a` does not outlive.
         let table = unsafe { resource::borrow(self.env, argument) };
@@ -95,7 +104,8 @@ impl<'a> Call<'a> {
             Table::Borrowed(_) => {
                 TableRef::from_term(self.env, self.args[0]).ok_or(Failure::BadArg)
             }
-            Table::Named(table) => Ok(table.clone()),
+            // SAFETY: the guard is still held.
+            Table::Named { table, .. } => Ok(unsafe { table.as_ref() }.clone()),
         }
     }
 
@@ -128,11 +138,6 @@ impl<'a> Call<'a> {
         BeamTerm::from(unsafe {
             sys::enif_make_list_from_array(self.env, terms.as_ptr().cast(), terms.len() as u32)
         })
-    }
-
-    pub fn tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
-        // SAFETY: the elements are the caller's, as is the environment.
-        unsafe { make_tuple(self.env, elements) }
     }
 
     /// Gives up the scheduler; the VM goes on with `function` and `arguments` later.

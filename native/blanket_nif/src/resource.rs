@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use crate::engine::Table;
+use blanket_core::Table;
 use parking_lot::Mutex;
 use rustler::sys::{
     self, ErlNifEnv, ErlNifMonitor, ErlNifPid, ErlNifResourceFlags, ErlNifResourceType,
@@ -26,7 +26,7 @@ use crate::term::BeamTerm;
 
 /// A table, as a term names it.
 pub struct TableResource {
-    pub table: Table<BeamTerm>,
+    pub table: ManuallyDrop<Table<BeamTerm>>,
     pub access: Access,
     pub named: bool,
     /// The name's atom word; a rename changes it.
@@ -49,8 +49,9 @@ pub type TableRef = Ref<TableResource>;
 impl Drop for TableResource {
     fn drop(&mut self) {
         // The last reference may go on a scheduler thread, in a garbage collection.
-        let contents = self.table.clear(&blanket_core::pin());
-        reaper::run(Box::new(move || drop(contents)));
+        // SAFETY: taken once, here.
+        let table = unsafe { ManuallyDrop::take(&mut self.table) };
+        reaper::run(Box::new(move || drop(table)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Inserting a list: all of it or nothing, and nobody sees a part.
 
-use crate::engine::{Bulk, BulkMode, Progress};
+use blanket_core::{Bulk, BulkMode, Progress};
+use smallvec::SmallVec;
 
 use super::write;
 use crate::raw::{Answer, Call, Failure, Table, boolean};
@@ -9,26 +10,35 @@ use crate::resource::TableRef;
 use crate::term::BeamTerm;
 use crate::yielding::{self, Slice, Step, Work};
 
+/// Objects that are inserted in one go.
+const FEW: usize = Slice::OBJECTS;
+
 /// Inserts the objects of the second argument, a list.
 pub fn insert(call: &Call<'_>, table: &Table<'_>, mode: BulkMode) -> Answer {
-    let objects = call.args[1];
-    if objects == BeamTerm::nil() {
-        return Ok(boolean(true));
+    let mut objects: SmallVec<[BeamTerm; FEW]> = SmallVec::new();
+    let mut rest = call.args[1];
+    while let Some((head, tail)) = rest.as_cell()
+        && objects.len() < FEW
+    {
+        objects.push(write::object(table, head)?);
+        rest = tail;
+    }
+    if rest == BeamTerm::nil() {
+        let inserted = objects.is_empty() || table.table.insert_all(&objects, mode, call.guard)?;
+        return Ok(boolean(inserted));
     }
     let work = ListInsert {
         table: call.keep(table)?,
-        bulk: Some(Bulk::new(mode)),
-        pushed: 0,
+        bulk: Some(Bulk::new(&table.table, mode)),
         complete: false,
     };
-    yielding::run(call, work, objects)
+    yielding::run(call, work, call.args[1])
 }
 
-/// First checks and copies the objects of the list, whose rest is the live term, then applies them.
+/// First checks and copies the objects of the list, whose rest is the live term, then inserts them.
 struct ListInsert {
     table: TableRef,
     bulk: Option<Bulk<BeamTerm>>,
-    pushed: usize,
     complete: bool,
 }
 
@@ -45,8 +55,7 @@ impl Work for ListInsert {
                 let Some((head, tail)) = live.as_cell() else {
                     break;
                 };
-                bulk.push(&self.table.table, write::object(&self.table, head)?);
-                self.pushed += 1;
+                bulk.push(write::object(&self.table, head)?);
                 *live = tail;
             }
             if *live == BeamTerm::nil() {
@@ -58,7 +67,7 @@ impl Work for ListInsert {
             }
         }
         loop {
-            match bulk.step(&self.table.table, Slice::OBJECTS) {
+            match bulk.step(Slice::OBJECTS) {
                 Progress::Done(inserted) => return Ok(Step::Done(boolean(inserted))),
                 Progress::Pending if slice.is_over() => return Ok(Step::More),
                 Progress::Pending => {}
@@ -68,22 +77,11 @@ impl Work for ListInsert {
 }
 
 impl Drop for ListInsert {
-    /// The caller may be gone with its list half applied: the reaper applies the rest. It also frees
-    /// what is too much to be freed here.
+    /// Where the caller is gone with its list half inserted, dropping the rest inserts it; even
+    /// where it is not, there is much to free.
     fn drop(&mut self) {
-        let Some(mut bulk) = self.bulk.take() else {
-            return;
-        };
-        if !bulk.must_finish() && self.pushed <= Slice::OBJECTS {
-            return;
+        if let Some(bulk) = self.bulk.take() {
+            reaper::run(Box::new(move || drop(bulk)));
         }
-        let table = self.table.clone();
-        reaper::run(Box::new(move || {
-            while bulk.must_finish() {
-                if let Progress::Pending = bulk.step(&table.table, Slice::OBJECTS) {
-                    std::thread::yield_now();
-                }
-            }
-        }));
     }
 }

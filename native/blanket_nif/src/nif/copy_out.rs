@@ -1,6 +1,6 @@
 //! Found objects, copied to the caller as a list.
 
-use crate::engine::{Objects, ParkedObjects};
+use blanket_core::{Objects, ParkedObjects};
 use smallvec::SmallVec;
 
 use crate::raw::{Answer, Call, Failure};
@@ -15,7 +15,7 @@ pub enum Part {
     Element(usize),
 }
 
-/// Objects that are copied without a look at the clock.
+/// Objects that are copied without a look at the clock; as many can always be parked.
 const FEW: usize = Slice::OBJECTS;
 
 /// The part of `object`, copied; badarg where the object has no such element.
@@ -47,9 +47,8 @@ pub fn list(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, wanted: Part) -> A
             Ok(call.list(&parts?))
         }
         rest => {
-            let objects = objects.park();
             let work = CopyOut {
-                objects,
+                objects: objects.park().ok_or(Failure::BadArg)?,
                 rest,
                 wanted,
             };

@@ -8,18 +8,19 @@
 //! - `heir` is `:none`, `:immortal`, `{pid}` or `{pid, data}`,
 //! - `setopts(table, {heir, protection})`, each `:unchanged` where it is.
 
+use std::mem::ManuallyDrop;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
 
 use crate::atoms;
-use crate::engine::{Kind, Table};
 use crate::ownership::{self, Access, Heir, Locked, Ownership, Protection};
 use crate::registry;
 use crate::resource::{Options, TableRef, TableResource};
 use crate::stored::Stored;
 use crate::term::BeamTerm;
+use blanket_core::{Kind, Table};
 
 type Settings<'a> = (
     Atom,
@@ -38,7 +39,7 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
     let name = BeamTerm::from(name);
     let heir = read_heir(heir)?;
     let table = TableRef::new(TableResource {
-        table: Table::new(read_kind(kind)?, keypos),
+        table: ManuallyDrop::new(Table::new(read_kind(kind)?, keypos)),
         access: Access::new(read_protection(protection)?),
         named,
         name: AtomicU64::new(name.word()),

@@ -1,6 +1,6 @@
 //! Going from key to key, and through the whole table.
 
-use crate::engine::{Direction, Kind, Objects, Parked, Position, StepError};
+use blanket_core::{Direction, Kind, Objects, Parked, Position, StepError};
 
 use crate::atoms;
 use crate::raw::{Answer, Call, Failure, export};
@@ -90,21 +90,29 @@ impl Work for TabToList {
             Kind::OrderedSet => (Direction::Backward, false),
             _ => (Direction::Forward, true),
         };
-        let mut position = match self.at.take() {
-            Some(parked) => parked.unpark(call.guard),
+        let parked = self.at.take();
+        let mut position = match &parked {
+            Some(parked) => parked.unpark(),
             None => Position::start(),
         };
         let mut found = Vec::new();
         loop {
             found.clear();
-            let scanned = table.scan(position, direction, Slice::OBJECTS, call.guard, &mut found);
+            let from = position.clone();
+            let next = match table.scan(from, direction, Slice::OBJECTS, call.guard, &mut found) {
+                Ok(next) => next,
+                Err(contended) => {
+                    self.at = Some(position.park());
+                    return Err(contended.into());
+                }
+            };
             if reverse {
                 found.reverse();
             }
             for &object in &found {
                 *live = call.cell(call.copy(object), *live);
             }
-            match scanned? {
+            match next {
                 None => return Ok(Step::Done(*live)),
                 Some(next) if slice.is_over() => {
                     self.at = Some(next.park());

@@ -1,6 +1,6 @@
 //! Changing elements of an object in place.
 
-use crate::engine::{Kind, UpdateError};
+use blanket_core::{Kind, UpdateError};
 use rustler::sys::ErlNifEnv;
 use smallvec::SmallVec;
 

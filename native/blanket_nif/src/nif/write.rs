@@ -2,11 +2,11 @@
 
 use super::bulk;
 use super::copy_out::{self, Part};
-use crate::engine::BulkMode;
 use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::reaper;
 use crate::resource::TableResource;
 use crate::term::BeamTerm;
+use blanket_core::BulkMode;
 
 export! {
     c"insert"/2 = insert;
@@ -53,7 +53,7 @@ fn delete_object(call: &Call<'_>) -> Answer {
 
 fn delete_all_objects(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
-    let contents = table.table.clear(call.guard);
+    let contents = table.table.clear();
     reaper::run(Box::new(move || drop(contents)));
     Ok(boolean(true))
 }

@@ -1,0 +1,506 @@
+defmodule Blanket do
+  @moduledoc """
+  Keeps a table alive when the process that owns it dies, and hands it to the next owner.
+
+  A table that is *kept* has an *heir*: a process that watches the owner. When the owner exits, the
+  table becomes an *orphan*. It still holds all its objects, and waits until the next owner comes,
+  which gets it by a *hand-over*.
+
+      defmodule MyApp.TableTop do
+        use GenServer
+        use Blanket
+
+        def start_link(name) do
+          table_def = {:users, [:set, :protected]}
+          {:ok, _heir} = Blanket.new(__MODULE__, name, table_def)
+          GenServer.start_link(__MODULE__, [name])
+        end
+
+        def init([name]) do
+          Process.register(self(), name)
+          {:ok, tab} = Blanket.receive_table()
+          {:ok, tab}
+        end
+      end
+
+  When the process is restarted, `start_link/1` and so `new/3` run again: the table is found, and
+  `receive_table/0` answers it with all that was in it. A process that knows its table by a term of
+  its own needs one call only, `claim_table/2`.
+
+  Tables are those of `Blanket.Table`, which has the functions of `:ets`.
+
+  ## What is promised
+
+  Whatever exits, and in whatever order:
+
+    * every write that returned before its process died is there for the next owner;
+    * a table never has two owners;
+    * an heir, the supervisor of the heirs, and the whole `:blanket` application may die and start
+      again: the tables do not live in them;
+    * a name is free again when its table is gone;
+    * a hand-over takes the same time for ten objects as for ten million.
+
+  What is kept is kept in the memory of the node: it does not survive the node.
+
+  ## Finding the owner
+
+  `use Blanket` defines `c:get_owner_pid/1`, by which the heir finds the process that is its owner.
+  It knows a registered name, a pid, `{:global, term}` and `{:via, module, term}`. For any other way
+  to name a process, define your own:
+
+      use Blanket
+
+      @impl Blanket
+      def get_owner_pid(group) do
+        List.first(:pg.get_local_members(group))
+      end
+
+  The heir asks when its table is an orphan and a process calls `receive_table/2`, so the owner has
+  to be registered before that.
+
+  ## Heirs
+
+  There is one heir a table, in `Blanket.Registry`, a `Registry` with unique keys. The key is what the
+  table is kept as: the `ref` of `claim_table/2`, and `{module, owner, name}` for `new/4`. An heir
+  may be killed like any process; its supervisor starts another.
+  """
+
+  alias Blanket.{Application, Heir, Native, Receiver, Rendezvous, Table}
+
+  @typedoc "What `c:get_owner_pid/1` of a module finds a process by."
+  @type owner :: term
+
+  @typedoc "The name and the options of `Blanket.Table.new/2`."
+  @type definition :: {name :: atom, [Table.option()]}
+
+  @typedoc "Fills a new table."
+  @type populate :: (Table.table() -> :ok | {:error, term} | term)
+
+  @typedoc "Options of `new/4`."
+  @type option :: {:populate, populate} | {:transient, boolean} | :transient
+
+  @typedoc "Options of `claim_table/2`."
+  @type claim_option ::
+          {:create_table, definition | (() -> {:ok, Table.table()} | {:error, term}) | module}
+          | {:monitor, boolean}
+          | {:monitor_ref, boolean}
+          | {term, term}
+
+  @typedoc "No heir can be started: the `:blanket` application does not run."
+  @type not_started :: {:error, {:not_started, :blanket}}
+
+  @doc """
+  Finds the process that `owner` names, or answers `nil`.
+
+  It is called by the heir. An exception is logged, and the table waits on.
+  """
+  @callback get_owner_pid(owner) :: pid | nil
+
+  @doc false
+  defmacro __using__(_options) do
+    quote do
+      @behaviour Blanket
+
+      @impl Blanket
+      def get_owner_pid(owner), do: Blanket.get_owner_pid(owner)
+
+      defoverridable get_owner_pid: 1
+    end
+  end
+
+  @doc """
+  Finds the process that `owner` names: what `use Blanket` defines for a module.
+
+      iex> Blanket.get_owner_pid(self()) == self()
+      true
+      iex> Blanket.get_owner_pid(:nobody_has_this_name)
+      nil
+  """
+  @spec get_owner_pid(pid | atom | {:global, term} | {:via, module, term}) :: pid | nil
+  def get_owner_pid(pid) when is_pid(pid), do: pid
+  def get_owner_pid(name) when is_atom(name), do: pid_or_nil(Process.whereis(name))
+  def get_owner_pid({:global, name}), do: pid_or_nil(:global.whereis_name(name))
+  def get_owner_pid({:via, module, name}), do: pid_or_nil(module.whereis_name(name))
+
+  def get_owner_pid(owner) do
+    raise ArgumentError,
+          "no process can be found by #{inspect(owner)}: it is not a name, a pid, " <>
+            "{:global, term} or {:via, module, term}. Define get_owner_pid/1 in the module that " <>
+            "says `use Blanket`"
+  end
+
+  # A name may belong to a port.
+  defp pid_or_nil(pid) when is_pid(pid), do: pid
+  defp pid_or_nil(_), do: nil
+
+  @doc """
+  Creates a table that is kept for `owner`, and answers its heir.
+
+  `module` finds the owner's process, by its `c:get_owner_pid/1`. The table is created by the calling
+  process, which is usually the one that is about to start the owner. Options that are not valid raise
+  an `ArgumentError`, as in `Blanket.Table.new/2`. A `:heir` among them is overridden.
+
+  If a table is kept under this module, owner and name already, its heir is the answer and the table
+  stays untouched. So the same call serves the first start and every restart.
+
+  ## Options
+
+    * `:populate` – a function of one argument, the table. The calling process runs it, and only when
+      the table is created. It must return `:ok`; for anything else the table is deleted and the
+      answer is `{:error, reason}`. If it raises, throws or exits, the table is deleted and
+      the exception goes on to the caller. The function can be given in place of the options.
+    * `:transient` – when `true`, the table is deleted when its owner exits with the reason `:normal`,
+      `:shutdown` or `{:shutdown, term}`. (If the heir was killed together with the owner, nobody
+      knows the reason, and the table stays.) The atom `:transient` is the same.
+
+  Without the `:blanket` application the answer is `{:error, {:not_started, :blanket}}`.
+
+      iex> {:ok, heir} = Blanket.new(Blanket, self(), {:words, [:bag]}, fn table ->
+      ...>   Blanket.Table.insert(table, {:hello, "world"})
+      ...>   :ok
+      ...> end)
+      iex> Blanket.new(Blanket, self(), {:words, [:bag]}) == {:ok, heir}
+      true
+      iex> {:ok, words} = Blanket.receive_table()
+      iex> Blanket.Table.lookup(words, :hello)
+      [hello: "world"]
+  """
+  @spec new(module, owner, definition, populate | :transient | [option]) ::
+          {:ok, pid} | {:error, term}
+  def new(module, owner, definition, opts \\ [])
+
+  def new(module, owner, definition, populate) when is_function(populate, 1),
+    do: new(module, owner, definition, populate: populate)
+
+  def new(module, owner, definition, :transient),
+    do: new(module, owner, definition, transient: true)
+
+  def new(module, owner, {name, table_opts}, opts) when is_atom(module) and is_list(opts) do
+    opts = options!(opts)
+    check_module!(module)
+    ref = {module, owner, name}
+    keep = %{module: module, owner: owner, name: name, transient: opts.transient}
+
+    with :ok <- Application.await(),
+         :ok <- keep_new(ref, keep, {name, table_opts}, opts.populate) do
+      Heir.find_or_start(ref)
+    end
+  end
+
+  defp options!(opts) do
+    Enum.reduce(opts, %{populate: fn _table -> :ok end, transient: false}, fn
+      {:populate, populate}, opts when is_function(populate, 1) -> %{opts | populate: populate}
+      {:transient, transient}, opts when is_boolean(transient) -> %{opts | transient: transient}
+      :transient, opts -> %{opts | transient: true}
+      option, _opts -> raise ArgumentError, "Blanket.new/4 knows no option #{inspect(option)}"
+    end)
+  end
+
+  defp check_module!(module) do
+    unless Code.ensure_loaded?(module) and function_exported?(module, :get_owner_pid, 1) do
+      raise ArgumentError,
+            "#{inspect(module)} does not export get_owner_pid/1, by which the heir would find the " <>
+              "owner of the table: add `use Blanket` to the module"
+    end
+  end
+
+  defp keep_new(ref, keep, definition, populate) do
+    settle_transient(ref)
+    if Native.kept(ref), do: :ok, else: create_kept(ref, keep, definition, populate)
+  end
+
+  defp create_kept(ref, keep, {name, table_opts}, populate) do
+    with {:ok, table} <- create_or_found(ref, name, table_opts),
+         :ok <- populate(table, populate),
+         {:error, _} = error <- keep(table, ref, keep) do
+      delete(table)
+      if error == {:error, :already_kept}, do: :ok, else: error
+    else
+      # Another process was faster, or the table is kept now.
+      :found -> :ok
+      :ok -> :ok
+      {:error, reason} -> {:error, reason}
+    end
+  end
+
+  defp create_or_found(ref, name, table_opts) do
+    {:ok, Table.new(name, table_opts)}
+  rescue
+    error in ArgumentError ->
+      if Native.kept(ref), do: :found, else: reraise(error, __STACKTRACE__)
+  end
+
+  defp populate(table, populate) do
+    case populate.(table) do
+      :ok ->
+        :ok
+
+      answer ->
+        delete(table)
+        with {:error, _} = error <- answer, do: error, else: (other -> {:error, other})
+    end
+  catch
+    kind, reason ->
+      delete(table)
+      :erlang.raise(kind, reason, __STACKTRACE__)
+  end
+
+  # The caller lets go of it at once: it is not the owner. If it dies before, the table is an orphan
+  # all the same.
+  defp keep(table, ref, keep) do
+    with :ok <- Native.keep(table, ref, keep), do: Native.orphan(table)
+  end
+
+  # The user's function may have deleted it already.
+  defp delete(table) do
+    Table.delete(table)
+  rescue
+    ArgumentError -> true
+  end
+
+  @doc """
+  Waits for the table that is kept for the calling process, for at most 5 seconds.
+
+  See `receive_table/2`.
+  """
+  @spec receive_table() :: {:ok, Table.table()} | {:error, :transfer_timeout}
+  def receive_table, do: receive_table(5000)
+
+  @doc """
+  Waits for the table that is kept for the calling process, for at most `timeout` milliseconds, or
+  for a certain table, for at most 5 seconds.
+
+  See `receive_table/2`.
+  """
+  @spec receive_table(timeout | pid | term) :: {:ok, Table.table()} | {:error, :transfer_timeout}
+  def receive_table(timeout) when is_integer(timeout) and timeout >= 0 when timeout == :infinity,
+    do: Receiver.receive_table(:any, timeout)
+
+  def receive_table(heir_or_name), do: receive_table(heir_or_name, 5000)
+
+  @doc """
+  Waits for a certain table that is kept for the calling process.
+
+  `heir_or_name` is the answer of `new/4` or the name in the table's definition. A process that owns
+  one table need not name it; one that owns several and names none gets one a call, in no certain
+  order.
+
+  The process has to be the one that `c:get_owner_pid/1` finds, so it registers first. The call tells
+  the heir that the owner is ready; if the former owner is not gone yet, or the heir is being started
+  again, the hand-over follows when that is done. The answer is the name of a named table, the
+  reference of another.
+
+      iex> {:ok, dogs} = Blanket.new(Blanket, self(), {:dogs, []})
+      iex> {:ok, _cats} = Blanket.new(Blanket, self(), {:cats, [:named_table]})
+      iex> {:ok, :cats} = Blanket.receive_table(:cats, 1000)
+      iex> {:ok, table} = Blanket.receive_table(dogs, 1000)
+      iex> Blanket.Table.info(table, :name)
+      :dogs
+      iex> Blanket.receive_table(0)
+      {:error, :transfer_timeout}
+  """
+  @spec receive_table(pid | term, timeout) :: {:ok, Table.table()} | {:error, :transfer_timeout}
+  def receive_table(heir, timeout) when is_pid(heir) do
+    case Rendezvous.ref_of_heir(heir) do
+      {:ok, ref} -> Receiver.receive_table({:ref, ref}, timeout)
+      :error -> {:error, :transfer_timeout}
+    end
+  end
+
+  def receive_table(name, timeout), do: Receiver.receive_table({:name, name}, timeout)
+
+  @doc """
+  Tells the heir to stop waiting: the table lives on with its owner alone, and dies with it.
+
+  Called by the owner. See `abandon_table/2`.
+
+      iex> {:ok, table} = Blanket.claim_table(:doc_abandoned, create_table: {:words, []})
+      iex> Blanket.abandon_table(table)
+      :ok
+      iex> Blanket.abandon_table(table)
+      {:error, :not_kept}
+  """
+  @spec abandon_table(Table.table()) :: :ok | {:error, reason}
+        when reason: :not_owner | :not_kept | {:table_not_found, term}
+  def abandon_table(table) do
+    with {:ok, _ref} <- kept_as(table),
+         true <- Table.info(table, :owner) == self() || {:error, :not_owner},
+         {:ok, ref} <- Native.unkeep(table) do
+      Heir.stop(ref)
+    end
+  end
+
+  @doc """
+  Tells `heir` to stop waiting for `table`.
+
+  `{:error, :not_heir}` says that it is the heir of another table, and changes nothing. Other errors:
+  `:not_owner` when the caller does not own the table, `:not_kept`, and `{:table_not_found, table}`.
+
+      iex> {:ok, heir} = Blanket.new(Blanket, self(), {:words, []})
+      iex> {:ok, table} = Blanket.receive_table(heir)
+      iex> Blanket.abandon_table(table, heir)
+      :ok
+      iex> Process.alive?(heir)
+      false
+  """
+  @spec abandon_table(Table.table(), pid) :: :ok | {:error, reason}
+        when reason: :not_heir | :not_owner | :not_kept | {:table_not_found, term}
+  def abandon_table(table, heir) do
+    with {:ok, ref} <- kept_as(table) do
+      if Rendezvous.ref_of_heir(heir) == {:ok, ref},
+        do: abandon_table(table),
+        else: {:error, :not_heir}
+    end
+  end
+
+  @doc """
+  Makes the calling process the owner of the table that is kept as `ref`, and creates the table the
+  first time.
+
+  One call in `c:GenServer.init/1`, with nothing before it. `ref` is any term that names one table on
+  the node. It is found again by this term, so the process gets it from its child specification.
+
+  ## Options
+
+    * `:create_table` – how to create the table when none is kept as `ref`: the `{name, options}` of
+      `Blanket.Table.new/2`, a function of no arguments that answers `{:ok, table}`, or a module with
+      a function `create_table/1`, which gets all these options and answers the same. An
+      `{:error, reason}` of theirs is the answer.
+    * `:monitor` – when `true`, the calling process monitors the heir.
+    * `:monitor_ref` – when `true`, the answer is `{:ok, table, monitor}`.
+
+  Any other option is for the module's `create_table/1`.
+
+  ## Errors
+
+    * `{:error, :already_owned}` – a living process owns the table, be it the caller;
+    * `{:error, {:table_not_found, ref}}` – no table is kept as `ref`, and no `:create_table` was given;
+    * `{:error, {:bad_return_value, term}}` – the function did not answer a table of `Blanket.Table`;
+    * `{:error, :not_owner}` – the function answered a table that is not the caller's;
+    * `{:error, :already_kept}` – it answered one that is kept as something else;
+    * `{:error, {:not_started, :blanket}}` – the `:blanket` application does not run.
+
+  Options of the table that are not valid raise an `ArgumentError`.
+
+      iex> {:ok, table} = Blanket.claim_table({:visits, 1}, create_table: {:visits, [:ordered_set]})
+      iex> Blanket.Table.info(table, :owner) == self()
+      true
+      iex> Blanket.claim_table({:visits, 1}, create_table: {:visits, [:ordered_set]})
+      {:error, :already_owned}
+  """
+  @spec claim_table(term, [claim_option]) ::
+          {:ok, Table.table()} | {:ok, Table.table(), reference} | {:error, term}
+  def claim_table(ref, opts \\ []) when is_list(opts) do
+    with :ok <- Application.await(),
+         {:ok, table} <- claim_or_create(ref, opts),
+         {:ok, heir} <- Heir.find_or_start(ref) do
+      monitor(table, heir, opts)
+    end
+  end
+
+  defp claim_or_create(ref, opts) do
+    settle_transient(ref)
+
+    case Native.kept(ref) do
+      {table, _keep} ->
+        with {:error, :table_not_found} <- Receiver.claim(ref, table),
+             do: claim_or_create(ref, opts)
+
+      nil ->
+        with {:ok, table} <- create_table(ref, opts),
+             {:error, :already_kept} <- keep_created(table, ref) do
+          # Kept as something else, or created a moment too late.
+          if kept_as(table) == {:error, :not_kept} do
+            delete(table)
+            claim_or_create(ref, opts)
+          else
+            {:error, :already_kept}
+          end
+        end
+    end
+  end
+
+  defp create_table(ref, opts) do
+    created =
+      case Keyword.fetch(opts, :create_table) do
+        {:ok, {name, table_opts}} -> {:ok, Table.new(name, table_opts)}
+        {:ok, create} when is_function(create, 0) -> create.()
+        {:ok, module} when is_atom(module) -> module.create_table(opts)
+        {:ok, other} -> raise ArgumentError, bad_create_table(other)
+        :error -> {:error, {:table_not_found, ref}}
+      end
+
+    case created do
+      {:ok, table} -> if table?(table), do: created, else: bad_return(created)
+      {:error, _} -> created
+      _ -> bad_return(created)
+    end
+  end
+
+  defp bad_return(value), do: {:error, {:bad_return_value, value}}
+
+  defp bad_create_table(value) do
+    "create_table: #{inspect(value)} is not a {name, options}, a function of no arguments or a module"
+  end
+
+  defp table?(table) do
+    Table.info(table) != :undefined
+  rescue
+    ArgumentError -> false
+  end
+
+  defp keep_created(table, ref) do
+    keep = %{module: nil, owner: nil, name: ref, transient: false}
+    with :ok <- Native.keep(table, ref, keep), do: {:ok, table}
+  end
+
+  # The heir of a transient table deletes it only when it is told why the owner exited, which may
+  # be after others are.
+  defp settle_transient(ref) do
+    with {_table, %{transient: true}} <- Native.kept(ref), do: Heir.settle(ref)
+  end
+
+  defp monitor(table, heir, opts) do
+    cond do
+      opts[:monitor_ref] ->
+        {:ok, table, Process.monitor(heir)}
+
+      opts[:monitor] ->
+        Process.monitor(heir)
+        {:ok, table}
+
+      true ->
+        {:ok, table}
+    end
+  end
+
+  @doc """
+  Monitors the heir of a kept table.
+
+  Heirs recover by themselves; this is for programs that were written when they did not.
+
+      iex> {:ok, table} = Blanket.claim_table(:doc_recovered, create_table: {:words, []})
+      iex> {:ok, monitor} = Blanket.recover_heir(table)
+      iex> is_reference(monitor)
+      true
+      iex> Blanket.recover_heir(:no_such_table)
+      {:error, {:table_not_found, :no_such_table}}
+  """
+  @spec recover_heir(Table.table()) ::
+          {:ok, reference} | {:error, {:table_not_found, term}} | not_started
+  def recover_heir(table) do
+    with {:ok, ref} <- kept_as(table),
+         {:ok, heir} <- Heir.find_or_start(ref) do
+      {:ok, Process.monitor(heir)}
+    else
+      {:error, :not_kept} -> {:error, {:table_not_found, table}}
+      error -> error
+    end
+  end
+
+  defp kept_as(table) do
+    Native.kept_as(table)
+  rescue
+    ArgumentError -> {:error, {:table_not_found, table}}
+  end
+end

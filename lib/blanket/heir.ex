@@ -1,0 +1,343 @@
+defmodule Blanket.Heir do
+  @moduledoc false
+
+  # One process a kept table. It watches the owner and finds the next one; it never holds the table.
+  # The native library knows who owns what, so an heir can die at any point: the next one reads
+  # everything anew.
+
+  use GenServer, restart: :transient, shutdown: :brutal_kill
+
+  require Logger
+
+  alias Blanket.{Application, Native, Rendezvous, Table}
+
+  defstruct [:ref, :table, :keep, :owner, :candidate, waiting: false]
+
+  @typep watched :: {pid, reference} | nil
+  @typep t :: %__MODULE__{
+           ref: term,
+           table: reference,
+           keep: map,
+           owner: watched,
+           candidate: watched,
+           waiting: boolean
+         }
+
+  ## For owners
+
+  @doc """
+  The heir of the table that is kept as `ref`, started if it is not there.
+  """
+  @spec find_or_start(term) :: {:ok, pid} | {:error, {:not_started, :blanket} | :not_kept}
+  def find_or_start(ref) do
+    with nil <- whereis(ref),
+         :again <- start(ref),
+         :ok <- Application.await_children() do
+      if Native.kept(ref), do: find_or_start(ref), else: {:error, :not_kept}
+    else
+      pid when is_pid(pid) -> {:ok, pid}
+      other -> other
+    end
+  end
+
+  @doc """
+  Starts the heir of the table that is kept as `ref`. `:again` if it could not be started right now.
+  """
+  @spec start(term) :: {:ok, pid} | :again
+  def start(ref) do
+    case DynamicSupervisor.start_child(__MODULE__.Supervisor, {__MODULE__, ref}) do
+      {:ok, pid} -> {:ok, pid}
+      _ignored_or_failed -> :again
+    end
+  catch
+    :exit, _ -> :again
+  end
+
+  @spec whereis(term) :: pid | nil
+  def whereis(ref) do
+    case Registry.lookup(Blanket.Registry, ref) do
+      [{pid, _}] -> pid
+      [] -> nil
+    end
+  rescue
+    # The registry is being started again.
+    ArgumentError -> nil
+  end
+
+  @doc """
+  Tells the heir who owns the table now.
+
+  The name is looked up after the claim: an heir that is not found yet will see the new owner when it
+  starts.
+  """
+  @spec claimed(term) :: :ok
+  def claimed(ref) do
+    with pid when is_pid(pid) <- whereis(ref), do: send(pid, :claimed)
+    :ok
+  end
+
+  @doc """
+  Returns when the heir has dealt with the exit of an owner who is dead already.
+  """
+  @spec settle(term) :: :ok
+  def settle(ref) do
+    with pid when is_pid(pid) <- whereis(ref), do: GenServer.call(pid, :settle, :infinity)
+    :ok
+  catch
+    :exit, _ -> settle(ref)
+  end
+
+  @doc """
+  Tells the heirs who wait for `owner` that the calling process is ready; answers the others.
+  """
+  @spec tell_hinted([term]) :: :none | :told
+  def tell_hinted(owners) do
+    for owner <- owners, {heir, _} <- Registry.lookup(Blanket.Waiting, owner), reduce: :none do
+      _ ->
+        send(heir, :look)
+        :told
+    end
+  rescue
+    ArgumentError -> :none
+  end
+
+  @doc """
+  Tells all waiting heirs to look who is ready.
+  """
+  @spec tell_all() :: :ok
+  def tell_all do
+    for heir <- Registry.select(Blanket.Waiting, [{{:_, :"$1", :_}, [], [:"$1"]}]) do
+      send(heir, :look)
+    end
+
+    :ok
+  rescue
+    # Heirs that start after the registry find the process at the rendezvous.
+    ArgumentError -> :ok
+  end
+
+  @doc """
+  Tells the heir of `ref` to look whether its owner is ready.
+  """
+  @spec tell(term) :: :ok
+  def tell(ref) do
+    with pid when is_pid(pid) <- whereis(ref), do: send(pid, :look)
+    :ok
+  end
+
+  @doc """
+  Ends the heir of a table that is kept no longer.
+  """
+  @spec stop(term) :: :ok
+  def stop(ref) do
+    Rendezvous.forget_heirs_of(ref)
+
+    with pid when is_pid(pid) <- whereis(ref) do
+      DynamicSupervisor.terminate_child(__MODULE__.Supervisor, pid)
+    end
+
+    :ok
+  catch
+    # Without their supervisor there are no heirs, and the next ones find nothing kept.
+    :exit, _ -> :ok
+  end
+
+  ## The process
+
+  def start_link(ref) do
+    name = {:via, Registry, {Blanket.Registry, ref}}
+
+    case GenServer.start_link(__MODULE__, ref, name: name) do
+      # Somebody else started one first. An error would make the supervisor try again for ever.
+      {:error, {:already_started, _pid}} -> :ignore
+      started -> started
+    end
+  end
+
+  @impl true
+  def init(ref) do
+    case Native.kept(ref) do
+      {table, keep} ->
+        Rendezvous.enter_heir(ref)
+        {:ok, %__MODULE__{ref: ref, table: table, keep: keep}, {:continue, :look}}
+
+      nil ->
+        Rendezvous.forget_heirs_of(ref)
+        :ignore
+    end
+  end
+
+  @impl true
+  def handle_continue(:look, heir), do: noreply(look(heir))
+
+  @impl true
+  def handle_call(:settle, _from, heir) do
+    case look(heir) do
+      {:ok, heir} -> {:reply, :ok, heir}
+      {:gone, heir} -> {:stop, :normal, :ok, heir}
+    end
+  end
+
+  @impl true
+  def handle_info(:look, heir), do: noreply(look(heir))
+
+  def handle_info(:claimed, heir) do
+    Rendezvous.forget_predecessors(heir.ref)
+    noreply(look(heir))
+  end
+
+  def handle_info({:DOWN, monitor, :process, _pid, reason}, %{owner: {_, monitor}} = heir) do
+    noreply(owner_exited(heir, reason))
+  end
+
+  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{candidate: {_, monitor}} = heir) do
+    {:noreply, %{heir | candidate: nil}}
+  end
+
+  def handle_info(_message, heir), do: {:noreply, heir}
+
+  defp noreply({:ok, heir}), do: {:noreply, heir}
+  defp noreply({:gone, heir}), do: {:stop, :normal, heir}
+
+  # Brings the heir up to date with the native library, and offers an orphan to its owner.
+  @spec look(t) :: {:ok | :gone, t}
+  defp look(heir) do
+    case Native.kept(heir.ref) do
+      nil ->
+        leave(heir)
+
+      {table, keep} when table != heir.table ->
+        # The table was deleted, and another is kept as the same.
+        look(%{unwatch_owner(heir) | table: table, keep: keep})
+
+      {_table, _keep} ->
+        watch(heir, Table.info(heir.table, :owner))
+    end
+  end
+
+  defp watch(heir, :undefined), do: look(heir)
+  defp watch(%{owner: {pid, _}} = heir, pid), do: {:ok, heir}
+
+  defp watch(%{owner: {previous, monitor}} = heir, _owner) do
+    # Dead, and why is on its way here; alive, and it gave the table away.
+    if Process.alive?(previous) do
+      look(unwatch_owner(heir))
+    else
+      receive do
+        {:DOWN, ^monitor, :process, _pid, reason} -> owner_exited(heir, reason)
+      end
+    end
+  end
+
+  defp watch(heir, :none), do: {:ok, heir |> wait() |> offer()}
+
+  # The monitor from before the claim: it tells the true reason, however short the owner's life.
+  defp watch(%{candidate: {pid, _} = candidate} = heir, pid) do
+    {:ok, stop_waiting(%{heir | owner: candidate, candidate: nil})}
+  end
+
+  defp watch(heir, pid) do
+    {:ok, stop_waiting(%{heir | owner: {pid, Process.monitor(pid)}})}
+  end
+
+  defp owner_exited(heir, reason) do
+    heir = %{heir | owner: nil}
+    if heir.keep.transient and leaving?(reason), do: give_up(heir), else: look(heir)
+  end
+
+  defp leaving?(:normal), do: true
+  defp leaving?(:shutdown), do: true
+  defp leaving?({:shutdown, _}), do: true
+  defp leaving?(_reason), do: false
+
+  defp give_up(heir) do
+    case Native.unkeep(heir.table) do
+      {:ok, _ref} -> leave(heir)
+      # Somebody has claimed it meanwhile.
+      {:error, _} -> look(heir)
+    end
+  rescue
+    # It was deleted meanwhile.
+    ArgumentError -> look(heir)
+  end
+
+  # Whoever keeps another table as the same looks for its heir after that. So the name is given up
+  # first, and then nothing may be kept: either that one finds no heir, or this one sees its table.
+  defp leave(heir) do
+    Registry.unregister(Blanket.Registry, heir.ref)
+
+    with {_table, _keep} <- Native.kept(heir.ref),
+         {:ok, _} <- Registry.register(Blanket.Registry, heir.ref, nil) do
+      look(heir)
+    else
+      nil ->
+        Rendezvous.forget_heirs_of(heir.ref)
+        {:gone, heir}
+
+      {:error, {:already_registered, _heir}} ->
+        {:gone, heir}
+    end
+  end
+
+  defp wait(%{waiting: true} = heir), do: heir
+  defp wait(%{keep: %{module: nil}} = heir), do: heir
+
+  defp wait(heir) do
+    {:ok, _} = Registry.register(Blanket.Waiting, heir.keep.owner, nil)
+    %{heir | waiting: true}
+  end
+
+  defp stop_waiting(%{waiting: false} = heir), do: heir
+
+  defp stop_waiting(heir) do
+    Registry.unregister(Blanket.Waiting, heir.keep.owner)
+    %{heir | waiting: false}
+  end
+
+  defp offer(heir) do
+    with pid when is_pid(pid) <- find_owner(heir.keep),
+         {alias, wanted} <- Rendezvous.find(pid),
+         true <- wanted?(wanted, heir) do
+      heir = watch_candidate(heir, pid)
+      :erlang.send(alias, {alias, :offer, heir.ref, heir.table})
+      heir
+    else
+      _ -> heir
+    end
+  end
+
+  defp wanted?(:any, _heir), do: true
+  defp wanted?({:ref, ref}, heir), do: ref === heir.ref
+  defp wanted?({:name, name}, heir), do: name === heir.keep.name or name === heir.table
+  defp wanted?(:start, _heir), do: false
+
+  # Tables that were claimed by reference alone are claimed so again.
+  defp find_owner(%{module: nil}), do: nil
+
+  defp find_owner(%{module: module, owner: owner}) do
+    module.get_owner_pid(owner)
+  catch
+    kind, reason ->
+      Logger.error(
+        "#{inspect(module)}.get_owner_pid(#{inspect(owner)}) failed; its table waits until the " <>
+          "next process calls Blanket.receive_table: " <>
+          Exception.format(kind, reason, __STACKTRACE__)
+      )
+
+      nil
+  end
+
+  defp watch_candidate(%{candidate: {pid, _}} = heir, pid), do: heir
+
+  defp watch_candidate(heir, pid) do
+    with {_, monitor} <- heir.candidate, do: Process.demonitor(monitor, [:flush])
+    %{heir | candidate: {pid, Process.monitor(pid)}}
+  end
+
+  defp unwatch_owner(%{owner: nil} = heir), do: heir
+
+  defp unwatch_owner(%{owner: {_, monitor}} = heir) do
+    Process.demonitor(monitor, [:flush])
+    %{heir | owner: nil}
+  end
+end

@@ -1,0 +1,149 @@
+defmodule Blanket.Rendezvous do
+  @moduledoc false
+
+  # Where owners and heirs find each other, whoever comes first: a process that waits for a table
+  # notes itself here and then tells the heirs; an heir whose table has lost its owner looks here. The
+  # table is immortal, so those who wait through a restart of the application are not forgotten.
+  #
+  #     {pid, alias, wanted}     a process that waits, and where it takes offers
+  #     {{:heir, pid}, ref}      what the heir is, or was, the heir of
+  #     {{:heirs, ref}, pids}    the heirs since the last hand-over, newest first
+
+  alias Blanket.Table
+
+  @predecessors 16
+
+  @type wanted :: :any | :start | {:name, term} | {:ref, term}
+
+  @doc """
+  Creates the table, unless an earlier run of the application did.
+  """
+  @spec open() :: :ok
+  def open do
+    unless open?() do
+      # A public table that nobody owns: it must not matter who created it.
+      Table.new(__MODULE__, [:named_table, :public, {:heir, :immortal}])
+    end
+
+    :ok
+  end
+
+  @spec open?() :: boolean
+  def open?, do: Table.whereis(__MODULE__) != :undefined
+
+  @doc """
+  Runs `wait` with an alias to which others may send what this process waits for.
+
+  Nothing that comes too late stays in the mailbox.
+  """
+  @spec wait(wanted, (reference -> result)) :: result when result: term
+  def wait(wanted, wait) do
+    alias = :erlang.alias()
+    Table.insert(__MODULE__, {self(), alias, wanted})
+    forget_one_dead()
+
+    try do
+      wait.(alias)
+    after
+      Table.delete(__MODULE__, self())
+      :erlang.unalias(alias)
+      flush(alias)
+    end
+  end
+
+  @doc """
+  Finds where `pid` takes offers, and for what.
+  """
+  @spec find(pid) :: {reference, wanted} | nil
+  def find(pid) do
+    case Table.lookup(__MODULE__, pid) do
+      [{_pid, alias, wanted}] -> {alias, wanted}
+      [] -> nil
+    end
+  end
+
+  @doc """
+  Tells those who wait for the application that it has started.
+  """
+  @spec announce_start() :: :ok
+  def announce_start do
+    for {pid, alias, :start} when is_pid(pid) <- Table.tab2list(__MODULE__) do
+      :erlang.send(alias, {alias, :started})
+    end
+
+    :ok
+  end
+
+  @doc """
+  Notes the calling process as the heir of what is kept as `ref`.
+  """
+  @spec enter_heir(term) :: :ok
+  def enter_heir(ref) do
+    {kept, forgotten} = Enum.split([self() | heirs(ref)], @predecessors)
+    Table.insert(__MODULE__, [{{:heir, self()}, ref}, {{:heirs, ref}, kept}])
+    forget_heirs(forgotten)
+  end
+
+  @doc """
+  Forgets all heirs of `ref` but the calling process.
+  """
+  @spec forget_predecessors(term) :: :ok
+  def forget_predecessors(ref) do
+    case heirs(ref) do
+      [heir] when heir == self() ->
+        :ok
+
+      heirs ->
+        Table.insert(__MODULE__, {{:heirs, ref}, [self()]})
+        forget_heirs(heirs -- [self()])
+    end
+  end
+
+  @doc """
+  Forgets all heirs of `ref`.
+  """
+  @spec forget_heirs_of(term) :: :ok
+  def forget_heirs_of(ref) do
+    forget_heirs(heirs(ref))
+    Table.delete(__MODULE__, {:heirs, ref})
+    :ok
+  end
+
+  @doc """
+  What `heir` is the heir of, or was before it died.
+  """
+  @spec ref_of_heir(pid) :: {:ok, term} | :error
+  def ref_of_heir(heir) do
+    case Table.lookup(__MODULE__, {:heir, heir}) do
+      [{_heir, ref}] -> {:ok, ref}
+      [] -> :error
+    end
+  end
+
+  defp heirs(ref) do
+    case Table.lookup(__MODULE__, {:heirs, ref}) do
+      [{_ref, pids}] -> pids
+      [] -> []
+    end
+  end
+
+  defp forget_heirs(pids) do
+    for pid <- pids, do: Table.delete(__MODULE__, {:heir, pid})
+    :ok
+  end
+
+  # A process that is killed while it waits leaves its row behind. Each that comes looks at one
+  # neighbour, so that such rows do not pile up.
+  defp forget_one_dead do
+    pid = Table.next(__MODULE__, self())
+    if is_pid(pid) and not Process.alive?(pid), do: Table.delete(__MODULE__, pid)
+  end
+
+  defp flush(alias) do
+    receive do
+      message when elem(message, 0) == alias -> flush(alias)
+    after
+      0 -> :ok
+    end
+  end
+end

@@ -101,7 +101,8 @@ defmodule Blanket do
     quote do
       @behaviour Blanket
 
-      @impl Blanket
+      # Without @impl: it would oblige the module to mark all its other callbacks.
+      @doc false
       def get_owner_pid(owner), do: Blanket.get_owner_pid(owner)
 
       defoverridable get_owner_pid: 1

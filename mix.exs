@@ -13,6 +13,7 @@ defmodule Blanket.MixProject do
       elixirc_paths: elixirc_paths(Mix.env()),
       # The tests use PropEr, which comes with the system's Erlang and not as a dependency.
       prune_code_paths: false,
+      xref: [exclude: [:proper, :proper_arith]],
       start_permanent: Mix.env() == :prod,
       deps: [],
       name: "Blanket",

@@ -68,8 +68,7 @@ defmodule Blanket.Table do
 
   @typedoc "What to add to which element: see `update_counter/3`."
   @type counter_operation ::
-          integer
-          | {pos_integer, integer}
+          {pos_integer, integer}
           | {pos_integer, integer, threshold :: integer, reset :: integer}
 
   # Raised here, so that the stack trace names the function that was called, and its arguments.
@@ -89,7 +88,8 @@ defmodule Blanket.Table do
 
   The answer is the table's reference; with the option `:named_table` it is its name.
 
-  Options, of which the last wins where several say the same:
+  Options, of which the last wins where several say the same, except that `:set` and `:protected`
+  take nothing back:
 
     * `:set` (the default), `:ordered_set`, `:bag`, `:duplicate_bag`: the type;
     * `:protected` (the default: the owner writes, all read), `:public`, `:private`: who may do what;
@@ -431,7 +431,7 @@ defmodule Blanket.Table do
       iex> Blanket.Table.update_counter(table, :hits, [{2, -1}, {3, 4, 10, 0}])
       [2, 0]
   """
-  @spec update_counter(table, term, counter_operation | [counter_operation]) ::
+  @spec update_counter(table, term, integer | counter_operation | [counter_operation]) ::
           integer | [integer]
   def update_counter(table, key, operations) do
     Native.update_counter(table, key, operations)
@@ -450,7 +450,7 @@ defmodule Blanket.Table do
       iex> Blanket.Table.lookup(table, :hits)
       [{:hits, 5}]
   """
-  @spec update_counter(table, term, counter_operation | [counter_operation], object) ::
+  @spec update_counter(table, term, integer | counter_operation | [counter_operation], object) ::
           integer | [integer]
   def update_counter(table, key, operations, default) do
     Native.update_counter(table, key, operations, default)

@@ -194,10 +194,11 @@ defmodule Blanket.Table.Error do
   defp default([], _keypos), do: nil
   defp default([default], keypos), do: object(default, keypos)
 
+  # A mere increment stands alone: in a list, every operation says where.
   defp operations(operations) when is_list(operations), do: first_wrong(operations, &operation/1)
+  defp operations(increment) when is_integer(increment), do: nil
   defp operations(operation), do: operation(operation)
 
-  defp operation(increment) when is_integer(increment), do: nil
   defp operation({pos, increment}) when is_integer(pos) and is_integer(increment), do: nil
 
   defp operation({pos, increment, threshold, reset})

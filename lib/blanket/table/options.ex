@@ -2,7 +2,7 @@ defmodule Blanket.Table.Options do
   @moduledoc false
 
   # The options of Blanket.Table.new/2 and setopts/2, read as :ets reads them: from left to right,
-  # and the last of several that say the same wins.
+  # and of several that say the same the last wins.
 
   @defaults %{
     type: :set,
@@ -41,19 +41,33 @@ defmodule Blanket.Table.Options do
   """
   @spec settings(term, map) :: tuple
   def settings(name, options) do
+    options = concurrency(options)
+
     {name, options.type, options.protection, options.named_table, options.keypos, options.heir,
-     {options.read_concurrency, options.write_concurrency, decentralized_counters(options),
+     {options.read_concurrency, options.write_concurrency, options.decentralized_counters,
       options.compressed}}
   end
 
-  # As :ets decides it, and tells by info.
-  defp decentralized_counters(options) do
-    case options do
-      %{write_concurrency: false} -> false
-      %{decentralized_counters: chosen} when is_boolean(chosen) -> chosen
-      %{write_concurrency: :auto} -> true
-      %{type: type} -> type == :ordered_set
-    end
+  # What :ets makes of the options, and tells by info.
+  defp concurrency(%{protection: :private} = options) do
+    %{
+      options
+      | read_concurrency: false,
+        write_concurrency: false,
+        decentralized_counters: false
+    }
+  end
+
+  defp concurrency(options) do
+    decentralized =
+      case options do
+        %{write_concurrency: false} -> false
+        %{decentralized_counters: chosen} when is_boolean(chosen) -> chosen
+        %{write_concurrency: :auto} -> true
+        %{type: type} -> type == :ordered_set
+      end
+
+    %{options | decentralized_counters: decentralized}
   end
 
   defp read([option | options], settings, put) do
@@ -66,10 +80,13 @@ defmodule Blanket.Table.Options do
   defp read([], settings, _put), do: {:ok, settings}
   defp read(_tail, _settings, _put), do: {:error, :improper_list}
 
-  defp put(type, settings) when type in [:set, :ordered_set, :bag, :duplicate_bag],
+  # The defaults take nothing back that was said before them.
+  defp put(default, settings) when default in [:set, :protected], do: settings
+
+  defp put(type, settings) when type in [:ordered_set, :bag, :duplicate_bag],
     do: %{settings | type: type}
 
-  defp put(protection, settings) when protection in [:public, :protected, :private],
+  defp put(protection, settings) when protection in [:public, :private],
     do: %{settings | protection: protection}
 
   defp put(:named_table, settings), do: %{settings | named_table: true}

@@ -1,0 +1,111 @@
+defmodule Blanket.ReferenceTable do
+  @moduledoc """
+  `:ets` as its documentation has it: with the functions of later releases, and without the flaws of
+  earlier ones.
+  """
+
+  @calls [
+    new: 2,
+    delete: 1,
+    delete: 2,
+    delete_object: 2,
+    first: 1,
+    give_away: 3,
+    info: 1,
+    info: 2,
+    last: 1,
+    lookup: 2,
+    lookup_element: 3,
+    member: 2,
+    next: 2,
+    prev: 2,
+    rename: 2,
+    setopts: 2,
+    tab2list: 1,
+    take: 2,
+    update_counter: 3,
+    update_element: 3
+  ]
+
+  for {function, arity} <- @calls do
+    args = Macro.generate_arguments(arity, __MODULE__)
+    defdelegate unquote(function)(unquote_splicing(args)), to: :ets
+  end
+
+  # Of a list, :ets leaves open which of several objects with one key stays; and OTP 23 to 25.2 insert
+  # a list into a bag from its end. Here, a list is inserted from its beginning.
+  def insert(table, objects), do: in_order(table, objects, &:ets.insert/2)
+  def insert_new(table, objects), do: in_order(table, objects, &:ets.insert_new/2)
+
+  defp in_order(table, [_, _ | _] = objects, insert) do
+    # Fails where the list does, changes nothing if a key is known, and tells whether it inserted.
+    scratch = :ets.new(:scratch, [:duplicate_bag, keypos: keypos(table)])
+
+    try do
+      :ets.insert(scratch, objects)
+      :ets.insert(table, [])
+
+      if insert == (&:ets.insert_new/2) and Enum.any?(objects, &known?(table, &1)),
+        do: false,
+        else: Enum.all?(objects, &:ets.insert(table, &1))
+    after
+      :ets.delete(scratch)
+    end
+  end
+
+  defp in_order(table, objects, insert), do: insert.(table, objects)
+
+  defp known?(table, object), do: :ets.member(table, elem(object, keypos(table) - 1))
+
+  # When it takes :ets long, the protection is again what it was before setopts/2.
+  def delete_all_objects(table) do
+    :ets.insert(table, [])
+    for object <- :ets.tab2list(table), do: :ets.delete(table, elem(object, keypos(table) - 1))
+    true
+  end
+
+  # OTP 25 stores, or dies of, a default that is too small to have a key.
+  def update_counter(table, key, operations, default) do
+    keypos = keypos(table)
+
+    if is_tuple(default) and is_integer(keypos) and tuple_size(default) < keypos,
+      do: :ets.update_counter(table, key, operations),
+      else: :ets.update_counter(table, key, operations, default)
+  end
+
+  defp keypos(table) do
+    :ets.info(table, :keypos)
+  catch
+    :error, :badarg -> :undefined
+  end
+
+  # From OTP 26 on.
+  def lookup_element(table, key, pos, default) do
+    cond do
+      :ets.member(table, key) -> :ets.lookup_element(table, key, pos)
+      is_integer(pos) and pos > 0 -> default
+      true -> :erlang.error(:badarg)
+    end
+  end
+
+  # From OTP 27 on.
+  def update_element(table, key, elements, default) do
+    cond do
+      not is_tuple(default) ->
+        :erlang.error(:badarg)
+
+      :ets.update_element(table, key, elements) ->
+        true
+
+      true ->
+        :ets.insert(table, updated(key, elements, default, :ets.info(table, :keypos)))
+    end
+  end
+
+  defp updated(key, elements, default, keypos) do
+    scratch = :ets.new(:scratch, keypos: keypos)
+    :ets.insert(scratch, put_elem(default, keypos - 1, key))
+    true = :ets.update_element(scratch, key, elements)
+    :ets.lookup(scratch, key) |> hd()
+  end
+end

@@ -1,8 +1,8 @@
 //! Pages: arenas that many objects share, and a leaf's account of those it uses.
 //!
-//! A term in an arena cannot be freed alone. So a page counts its live objects; when fewer than
-//! half of those that were put there are left, the live ones move to another page and the old one
-//! goes. A large object has a page of its own.
+//! A term in an arena cannot be freed alone. So a page counts its dead objects; when they are more
+//! than three quarters of those that were put there, the live ones move to another page and the old
+//! one goes. A large object has a page of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -15,9 +15,13 @@ use crate::usage::Usage;
 
 pub(crate) struct Page<T: Term> {
     arena: T::Arena,
+    /// Objects and bytes that were put here, and the bytes that `usage` knows of. Written only by
+    /// the one who puts objects here.
     objects: AtomicU32,
-    live: AtomicU32,
     bytes: AtomicUsize,
+    counted: AtomicUsize,
+    /// Objects that are no longer used; counted by all leaves that share the page.
+    dead: AtomicU32,
     usage: Arc<Usage>,
 }
 
@@ -27,8 +31,9 @@ impl<T: Term> Page<T> {
         Page {
             arena: T::Arena::new(),
             objects: AtomicU32::new(0),
-            live: AtomicU32::new(0),
             bytes: AtomicUsize::new(0),
+            counted: AtomicUsize::new(0),
+            dead: AtomicU32::new(0),
             usage: Arc::clone(usage),
         }
     }
@@ -41,25 +46,29 @@ impl<T: Term> Page<T> {
         &self.usage
     }
 
-    /// Puts an object here.
+    /// Puts an object of `size` bytes here.
     ///
     /// # Safety
     ///
     /// No other thread puts objects here meanwhile.
-    pub unsafe fn put(&self, source: Source<'_, T>) -> T {
-        let size = source.size();
+    pub unsafe fn put(&self, source: Source<'_, T>, size: usize) -> T {
         // SAFETY: the caller is the only one who adds to this page, and so to its arena.
         let object = unsafe { source.copy(&self.arena) };
-        self.objects.fetch_add(1, Ordering::Relaxed);
-        self.live.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(size, Ordering::Relaxed);
-        self.usage.add_bytes(size as isize);
+        let objects = self.objects.load(Ordering::Relaxed);
+        self.objects.store(objects + 1, Ordering::Relaxed);
+        let bytes = self.bytes.load(Ordering::Relaxed) + size;
+        self.bytes.store(bytes, Ordering::Relaxed);
+        let uncounted = bytes - self.counted.load(Ordering::Relaxed);
+        if uncounted >= COUNT_STEP {
+            self.usage.add_bytes(uncounted as isize);
+            self.counted.store(bytes, Ordering::Relaxed);
+        }
         object
     }
 
     /// An object of this page is no longer used.
     pub fn forget(&self) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.dead.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn is_full(&self, bounds: &Bounds) -> bool {
@@ -67,15 +76,19 @@ impl<T: Term> Page<T> {
             || self.bytes.load(Ordering::Relaxed) >= bounds.page_bytes
     }
 
-    /// More than half of what was put here is garbage.
+    /// Most of what was put here is garbage.
     pub fn is_sparse(&self) -> bool {
-        self.live.load(Ordering::Relaxed) * 2 < self.objects.load(Ordering::Relaxed)
+        let objects = self.objects.load(Ordering::Relaxed);
+        self.dead.load(Ordering::Relaxed) > objects / 4 * 3
     }
 }
 
+/// Bytes that a page takes on before it has them counted: counting is a shared write.
+const COUNT_STEP: usize = 256;
+
 impl<T: Term> Drop for Page<T> {
     fn drop(&mut self) {
-        let bytes = Self::overhead() + *self.bytes.get_mut();
+        let bytes = Self::overhead() + *self.counted.get_mut();
         self.usage.add_bytes(-(bytes as isize));
     }
 }
@@ -154,7 +167,8 @@ impl<T: Term> Pages<T> {
         source: Source<'_, T>,
         bounds: &Bounds,
     ) -> (T, PageIndex, Option<PageIndex>) {
-        let large = source.size() >= bounds.large_object;
+        let size = source.size();
+        let large = size >= bounds.large_object;
         let index = match self.open {
             Some(open) if !large => open,
             _ => self.add(Arc::new(Page::new(&self.usage)), 0),
@@ -163,7 +177,7 @@ impl<T: Term> Pages<T> {
         share.live += 1;
         let page = &share.page;
         // SAFETY: only the leaf whose open page this is adds to it, under the leaf's lock.
-        let object = unsafe { page.put(source) };
+        let object = unsafe { page.put(source, size) };
         if large {
             return (object, index, None);
         }

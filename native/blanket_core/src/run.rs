@@ -187,7 +187,7 @@ impl<T: Term> Run<T> {
             }
         };
         // SAFETY: the leaf's lock is held, and a segment's page is its own.
-        let object = unsafe { part.segment.page.put(source) };
+        let object = unsafe { part.segment.page.put(source, source.size()) };
         part.segment.words[len - part.start].store(object.to_word(), Ordering::Relaxed);
         match grown {
             None => list.len.store(len + 1, Ordering::Relaxed),
@@ -289,7 +289,10 @@ impl<T: Term> Run<T> {
             };
             let words = kept.iter().map(|&there| match move_all {
                 // SAFETY: nobody else knows the page yet.
-                true => unsafe { page.put(Source::Object(there)) },
+                true => unsafe {
+                    let source = Source::Object(there);
+                    page.put(source, source.size())
+                },
                 false => there,
             });
             let words = words.map(|there| AtomicU64::new(there.to_word())).collect();

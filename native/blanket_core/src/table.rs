@@ -59,7 +59,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Bounds {
             hash_leaf: 2048,
-            ordered_leaf: 512,
+            ordered_leaf: 256,
             page_objects: 128,
             page_bytes: 32 << 10,
             large_object: 4 << 10,

@@ -79,6 +79,7 @@ impl Encoding {
     pub const MAX: usize = 40;
 
     /// Encodes `term`.
+    #[inline]
     pub fn of<T: Term>(term: T) -> Self {
         let mut encoding = Encoding {
             bytes: [0; Self::MAX + 8],
@@ -88,6 +89,7 @@ impl Encoding {
         encoding
     }
 
+    #[inline]
     pub fn push(&mut self, byte: u8) {
         if self.len < Self::MAX {
             self.bytes[self.len] = byte;
@@ -95,8 +97,14 @@ impl Encoding {
         }
     }
 
+    #[inline]
     pub fn push_u64(&mut self, number: u64) {
-        self.extend(&number.to_be_bytes());
+        let bytes = number.to_be_bytes();
+        if self.len + bytes.len() > Self::MAX {
+            return self.extend(&bytes);
+        }
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(&bytes);
+        self.len += bytes.len();
     }
 
     pub fn extend(&mut self, bytes: &[u8]) {
@@ -111,6 +119,7 @@ impl Encoding {
     }
 
     /// The eight bytes from `skip` on, as a number in the same order; what is not there is 0.
+    #[inline]
     pub fn head(&self, skip: usize) -> u64 {
         debug_assert!(skip <= Self::MAX);
         let mut head = [0; 8];

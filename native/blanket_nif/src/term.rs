@@ -82,12 +82,27 @@ impl BeamTerm {
         (self.word() & 0xF == 0xF).then_some(self.word() as i64 >> 4)
     }
 
-    /// The elements, if the term is a tuple.
+    /// The elements, if the term is a tuple: a pointer with the tag of a box, to a header with the
+    /// arity above the tag of tuples, with the elements behind it.
     #[inline]
     pub fn as_tuple<'a>(self) -> Option<&'a [BeamTerm]> {
-        if self.is_immediate() {
+        const BOXED: usize = 2;
+        let word = self.word() as usize;
+        if word & 3 != BOXED {
             return None;
         }
+        let header = ptr::with_exposed_provenance::<usize>(word - BOXED);
+        // SAFETY: `check_words` has seen that boxes are tagged so; the term is alive, so its header
+        // and, in a tuple, as many words behind it as it says are there.
+        unsafe {
+            let arity = *header >> 6;
+            (*header & 0x3F == 0)
+                .then(|| std::slice::from_raw_parts(header.add(1).cast::<BeamTerm>(), arity))
+        }
+    }
+
+    /// The same as [`BeamTerm::as_tuple`], asked of the VM.
+    fn as_tuple_by_call<'a>(self) -> Option<&'a [BeamTerm]> {
         let mut arity = 0;
         let mut elements = ptr::null();
         // SAFETY: the function reads the tuple's memory only; it does not use its environment.
@@ -394,6 +409,16 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
         let float = BeamTerm(sys::enif_make_double(env, 0.5));
         let bignum = BeamTerm(sys::enif_make_int64(env, 1 << 59));
 
+        let map = BeamTerm(sys::enif_make_new_map(env));
+        let large = make_tuple(env, &[atom; 1000]);
+        let same_tuple = |term: &BeamTerm| {
+            term.word() & 3 != 2
+                || term.as_tuple().map(|elements| elements.as_ptr_range())
+                    == term
+                        .as_tuple_by_call()
+                        .map(|elements| elements.as_ptr_range())
+        };
+
         let immediate = |terms: &[BeamTerm]| terms.iter().all(|term| term.is_immediate());
         let integer = |terms: &[BeamTerm]| terms.iter().any(|term| term.small_integer().is_some());
         if !decoded {
@@ -405,6 +430,12 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
             .any(|term| term.is_immediate())
         {
             Err("terms on the heap are not tagged as expected")
+        } else if tuple.word() & 3 != 2
+            || ![tuple, large, list, float, bignum, map]
+                .iter()
+                .all(same_tuple)
+        {
+            Err("tuples are not laid out as expected")
         } else {
             Ok(())
         }

@@ -8,13 +8,13 @@
 use std::cmp::Ordering as Order;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
 use super::{Body, Direction, Entry, Probe, Seek, key_of};
 use crate::lock::{Intact, Torn};
-use crate::page::OwnedTerm;
+use crate::page::{OwnedTerm, PageIndex};
 use crate::table::Bounds;
 use crate::term::{Encoding, Term};
 use crate::usage::Usage;
@@ -121,8 +121,8 @@ pub(crate) struct OrderedBody<T: Term> {
     skip: usize,
     len: AtomicUsize,
     heads: Box<[AtomicU64]>,
-    words: Box<[AtomicU64]>,
-    pages: Box<[AtomicU16]>,
+    /// Objects' words, with the page's index in the bits that no address uses.
+    objects: Box<[AtomicU64]>,
 }
 
 impl<T: Term> OrderedBody<T> {
@@ -142,8 +142,7 @@ impl<T: Term> OrderedBody<T> {
             skip,
             len: AtomicUsize::new(entries.len()),
             heads: numbers(capacity),
-            words: numbers(capacity),
-            pages: (0..capacity).map(|_| AtomicU16::new(0)).collect(),
+            objects: numbers(capacity),
         };
         for (slot, &entry) in entries.iter().enumerate() {
             // SAFETY: the caller holds the lock of the leaf that the entries come from.
@@ -159,12 +158,7 @@ impl<T: Term> OrderedBody<T> {
     }
 
     pub fn entries(&self, slots: Range<usize>) -> Vec<Entry> {
-        slots
-            .map(|slot| Entry {
-                word: self.words[slot].load(Ordering::Relaxed),
-                page: self.pages[slot].load(Ordering::Relaxed),
-            })
-            .collect()
+        slots.map(|slot| self.at(slot)).collect()
     }
 
     pub fn capacity(&self) -> usize {
@@ -201,10 +195,10 @@ impl<T: Term> OrderedBody<T> {
         let mut high = low + equal;
         while low < high {
             let middle = low.midpoint(high);
-            let word = self.words[middle].load(Ordering::Relaxed);
+            let entry = self.at(middle);
             intact.check()?;
             // SAFETY: the leaf was intact, so the word is an object.
-            let key = key_of(unsafe { T::from_word(word) }, keypos);
+            let key = key_of(unsafe { T::from_word(entry.word) }, keypos);
             match probe.key.compare(key) {
                 Order::Less => high = middle,
                 Order::Equal => return Ok(Ok(middle)),
@@ -214,17 +208,43 @@ impl<T: Term> OrderedBody<T> {
         Ok(Err(low))
     }
 
-    fn put(&self, slot: usize, head: u64, entry: Entry) {
-        self.heads[slot].store(head, Ordering::Relaxed);
-        self.words[slot].store(entry.word, Ordering::Relaxed);
-        self.pages[slot].store(entry.page, Ordering::Relaxed);
+    #[inline]
+    fn at(&self, slot: usize) -> Entry {
+        let object = self.objects[slot].load(Ordering::Relaxed);
+        Entry {
+            word: object & ADDRESS_MASK,
+            page: (object >> ADDRESS_BITS) as PageIndex,
+        }
     }
 
-    fn shift(&self, from: usize, to: usize) {
-        let head = self.heads[from].load(Ordering::Relaxed);
-        let word = self.words[from].load(Ordering::Relaxed);
-        let page = self.pages[from].load(Ordering::Relaxed);
-        self.put(to, head, Entry { word, page });
+    fn put(&self, slot: usize, head: u64, entry: Entry) {
+        self.heads[slot].store(head, Ordering::Relaxed);
+        self.objects[slot].store(packed(entry), Ordering::Relaxed);
+    }
+}
+
+/// Objects are on a heap, and user space ends below this many bits on the machines that the BEAM
+/// runs on.
+const ADDRESS_BITS: u32 = 48;
+const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
+
+fn packed(entry: Entry) -> u64 {
+    assert!(
+        entry.word <= ADDRESS_MASK,
+        "an address of more than 48 bits"
+    );
+    entry.word | u64::from(entry.page) << ADDRESS_BITS
+}
+
+/// Copies `range` of `words` one place up or down.
+fn shift(words: &[AtomicU64], range: Range<usize>, up: bool) {
+    let mv = |from: usize, to: usize| {
+        words[to].store(words[from].load(Ordering::Relaxed), Ordering::Relaxed)
+    };
+    if up {
+        range.rev().for_each(|from| mv(from, from + 1));
+    } else {
+        range.for_each(|from| mv(from, from - 1));
     }
 }
 
@@ -310,10 +330,7 @@ impl<T: Term> Body<T> for OrderedBody<T> {
 
     #[inline]
     fn entry(&self, slot: usize) -> Option<Entry> {
-        Some(Entry {
-            word: self.words[slot].load(Ordering::Relaxed),
-            page: self.pages[slot].load(Ordering::Relaxed),
-        })
+        Some(self.at(slot))
     }
 
     fn len(&self) -> usize {
@@ -321,7 +338,7 @@ impl<T: Term> Body<T> for OrderedBody<T> {
     }
 
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.capacity() * (2 * size_of::<u64>() + size_of::<u16>())
+        size_of::<Self>() + 2 * size_of::<u64>() * self.capacity()
     }
 
     fn has_room(&self) -> bool {
@@ -329,24 +346,21 @@ impl<T: Term> Body<T> for OrderedBody<T> {
     }
 
     fn set(&self, slot: usize, entry: Entry) {
-        self.words[slot].store(entry.word, Ordering::Relaxed);
-        self.pages[slot].store(entry.page, Ordering::Relaxed);
+        self.objects[slot].store(packed(entry), Ordering::Relaxed);
     }
 
     fn insert(&self, slot: usize, probe: &OrderedProbe<T>, entry: Entry) {
         let len = self.used();
-        for moved in (slot..len).rev() {
-            self.shift(moved, moved + 1);
-        }
+        shift(&self.heads, slot..len, true);
+        shift(&self.objects, slot..len, true);
         self.put(slot, probe.encoding.head(self.skip), entry);
         self.len.store(len + 1, Ordering::Relaxed);
     }
 
     fn remove(&self, slot: usize) {
         let len = self.used();
-        for moved in slot + 1..len {
-            self.shift(moved, moved - 1);
-        }
+        shift(&self.heads, slot + 1..len, false);
+        shift(&self.objects, slot + 1..len, false);
         self.len.store(len - 1, Ordering::Relaxed);
     }
 

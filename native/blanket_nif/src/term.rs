@@ -2,8 +2,9 @@
 //!
 //! A term is one machine word: an *immediate* (small integer, atom, local pid …) is its own value,
 //! any other word points at memory that somebody keeps alive. The common keys, immediates, are
-//! told apart, hashed and compared without a call into the VM. What that takes to be true of a
-//! word is checked by [`check_words`] before the library agrees to load.
+//! told apart, hashed and compared without a call into the VM, and tuples, which all objects are,
+//! are looked into without one. What that takes to be true of words is checked by [`check_words`]
+//! before the library agrees to load.
 
 use std::cmp::Ordering;
 use std::ffi::{c_char, c_int};
@@ -18,7 +19,7 @@ use crate::arena::EnvArena;
 use crate::encoding;
 
 /// A term of the BEAM.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(transparent)]
 pub struct BeamTerm(ErlNifTerm);
 
@@ -82,34 +83,33 @@ impl BeamTerm {
         (self.word() & 0xF == 0xF).then_some(self.word() as i64 >> 4)
     }
 
-    /// The elements, if the term is a tuple: a pointer with the tag of a box, to a header with the
-    /// arity above the tag of tuples, with the elements behind it.
+    /// The elements, if the term is a tuple.
     #[inline]
     pub fn as_tuple<'a>(self) -> Option<&'a [BeamTerm]> {
-        const BOXED: usize = 2;
-        let word = self.word() as usize;
-        if word & 3 != BOXED {
+        const BOXED: u64 = 2;
+        if self.word() & 3 != BOXED {
             return None;
         }
-        let header = ptr::with_exposed_provenance::<usize>(word - BOXED);
-        // SAFETY: `check_words` has seen that boxes are tagged so; the term is alive, so its header
-        // and, in a tuple, as many words behind it as it says are there.
+        let header = ptr::with_exposed_provenance::<u64>((self.word() - BOXED) as usize);
+        // SAFETY: the word of a term that is neither an immediate nor a list points, but for its
+        // tag, at the term's header, and the memory lives as long as the term. A tuple's header is
+        // its arity and six zero bits; the elements follow as one array of words.
         unsafe {
-            let arity = *header >> 6;
             (*header & 0x3F == 0)
-                .then(|| std::slice::from_raw_parts(header.add(1).cast::<BeamTerm>(), arity))
+                .then(|| std::slice::from_raw_parts(header.add(1).cast(), (*header >> 6) as usize))
         }
     }
 
-    /// The same as [`BeamTerm::as_tuple`], asked of the VM.
-    fn as_tuple_by_call<'a>(self) -> Option<&'a [BeamTerm]> {
+    /// The elements, as the VM finds them.
+    #[cold]
+    fn as_tuple_of_vm<'a>(self, env: *mut ErlNifEnv) -> Option<&'a [BeamTerm]> {
         let mut arity = 0;
         let mut elements = ptr::null();
-        // SAFETY: the function reads the tuple's memory only; it does not use its environment.
-        let found =
-            unsafe { sys::enif_get_tuple(ptr::null_mut(), self.0, &mut arity, &mut elements) };
-        // SAFETY: the VM keeps a tuple's elements as one array of words, alive as long as the tuple.
-        (found != 0).then(|| unsafe { std::slice::from_raw_parts(elements.cast(), arity as usize) })
+        // SAFETY: the function reads the tuple's memory, which holds the elements as one array.
+        unsafe {
+            let found = sys::enif_get_tuple(env, self.0, &mut arity, &mut elements);
+            (found != 0).then(|| std::slice::from_raw_parts(elements.cast(), arity as usize))
+        }
     }
 
     /// The head and tail, if the term is a list cell.
@@ -404,20 +404,21 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
         } else {
             BeamTerm(sys::enif_make_pid(env, own.assume_init()))
         };
-        let tuple = make_tuple(env, &[atom]);
         let list = BeamTerm(sys::enif_make_list_cell(env, atom.raw(), nil.raw()));
-        let float = BeamTerm(sys::enif_make_double(env, 0.5));
-        let bignum = BeamTerm(sys::enif_make_int64(env, 1 << 59));
-
-        let map = BeamTerm(sys::enif_make_new_map(env));
-        let large = make_tuple(env, &[atom; 1000]);
-        let same_tuple = |term: &BeamTerm| {
-            term.word() & 3 != 2
-                || term.as_tuple().map(|elements| elements.as_ptr_range())
-                    == term
-                        .as_tuple_by_call()
-                        .map(|elements| elements.as_ptr_range())
-        };
+        let mut bytes = ErlNifTerm::default();
+        sys::enif_make_new_binary(env, 8, &mut bytes);
+        let heap = [
+            make_tuple(env, &[]),
+            make_tuple(env, &[atom]),
+            make_tuple(env, &[nil, atom, list]),
+            make_tuple(env, &[atom; 1000]),
+            list,
+            BeamTerm(sys::enif_make_double(env, 0.5)),
+            BeamTerm(sys::enif_make_int64(env, 1 << 59)),
+            BeamTerm(sys::enif_make_ref(env)),
+            BeamTerm(sys::enif_make_new_map(env)),
+            BeamTerm(bytes),
+        ];
 
         let immediate = |terms: &[BeamTerm]| terms.iter().all(|term| term.is_immediate());
         let integer = |terms: &[BeamTerm]| terms.iter().any(|term| term.small_integer().is_some());
@@ -425,15 +426,11 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
             Err("small integers are not tagged as expected")
         } else if !immediate(&[atom, nil, pid]) || integer(&[atom, nil, pid]) {
             Err("atoms, [] and pids are not tagged as expected")
-        } else if [tuple, list, float, bignum]
-            .iter()
-            .any(|term| term.is_immediate())
-        {
+        } else if heap.iter().any(|term| term.is_immediate()) {
             Err("terms on the heap are not tagged as expected")
-        } else if tuple.word() & 3 != 2
-            || ![tuple, large, list, float, bignum, map]
-                .iter()
-                .all(same_tuple)
+        } else if heap
+            .iter()
+            .any(|term| term.as_tuple() != term.as_tuple_of_vm(env))
         {
             Err("tuples are not laid out as expected")
         } else {

@@ -82,20 +82,26 @@ impl<'a> Call<'a> {
         allowed.then_some(table).ok_or(Failure::BadArg)
     }
 
-    #[inline]
+    #[inline(always)]
     fn table(&self) -> Result<Table<'a>, Failure> {
-        let argument = self.args[0];
-        if argument.is_immediate() {
-            let names = registry::names();
-            let table = NonNull::from(names.get(&argument.word()).ok_or(Failure::BadArg)?);
-            return Ok(Table::Named {
-                table,
-                _guard: names,
-            });
-        }
         // SAFETY: the arguments live as long as the call, which `'a` does not outlive.
-        let table = unsafe { resource::borrow(self.env, argument) };
-        table.map(Table::Borrowed).ok_or(Failure::BadArg)
+        match unsafe { resource::borrow(self.env, self.args[0]) } {
+            Some(table) => Ok(Table::Borrowed(table)),
+            None => self.named_table(),
+        }
+    }
+
+    #[cold]
+    fn named_table(&self) -> Result<Table<'a>, Failure> {
+        let guard = registry::names();
+        let table = guard.get(&self.args[0].word()).map(NonNull::from);
+        match table {
+            Some(table) => Ok(Table::Named {
+                table,
+                _guard: guard,
+            }),
+            None => Err(Failure::BadArg),
+        }
     }
 
     /// A reference to the table that outlives the call.

@@ -225,7 +225,7 @@ impl<T: Term, B: Body<T>> Leaf<T, B> {
 
     /// Takes the lock if it is free now.
     pub fn try_lock(&self) -> Option<Locked<'_, T, B>> {
-        self.lock.try_lock().then_some(Locked { leaf: self })
+        self.lock.try_lock().then(|| Locked { leaf: self })
     }
 
     /// Takes over a lock that is held already.

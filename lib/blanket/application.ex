@@ -21,6 +21,7 @@ defmodule Blanket.Application do
     children = [
       {Registry, keys: :unique, name: Blanket.Registry},
       {Registry, keys: :duplicate, name: Blanket.Waiting},
+      Blanket.Crier,
       {DynamicSupervisor, [name: Blanket.Heir.Supervisor] ++ @restarts},
       %{id: :recovery, start: {__MODULE__, :recover, []}}
     ]

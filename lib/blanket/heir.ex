@@ -11,7 +11,7 @@ defmodule Blanket.Heir do
 
   alias Blanket.{Application, Native, Rendezvous, Table}
 
-  defstruct [:ref, :table, :keep, :owner, :candidate, waiting: false]
+  defstruct [:ref, :table, :keep, :owner, :candidate, waiting: false, failing: false]
 
   @typep watched :: {pid, reference} | nil
   @typep t :: %__MODULE__{
@@ -20,7 +20,8 @@ defmodule Blanket.Heir do
            keep: map,
            owner: watched,
            candidate: watched,
-           waiting: boolean
+           waiting: boolean,
+           failing: boolean
          }
 
   ## For owners
@@ -55,24 +56,22 @@ defmodule Blanket.Heir do
 
   @spec whereis(term) :: pid | nil
   def whereis(ref) do
-    case Registry.lookup(Blanket.Registry, ref) do
-      [{pid, _}] -> pid
-      [] -> nil
-    end
+    # Unlike Registry.lookup/2 this never answers a process that is dead.
+    with :undefined <- Registry.whereis_name({Blanket.Registry, ref}), do: nil
   rescue
     # The registry is being started again.
     ArgumentError -> nil
   end
 
   @doc """
-  Tells the heir who owns the table now.
+  Tells the heir that the calling process owns the table now.
 
   The name is looked up after the claim: an heir that is not found yet will see the new owner when it
   starts.
   """
   @spec claimed(term) :: :ok
   def claimed(ref) do
-    with pid when is_pid(pid) <- whereis(ref), do: send(pid, :claimed)
+    with pid when is_pid(pid) <- whereis(ref), do: send(pid, {:claimed, self()})
     :ok
   end
 
@@ -88,32 +87,17 @@ defmodule Blanket.Heir do
   end
 
   @doc """
-  Tells the heirs who wait for `owner` that the calling process is ready; answers the others.
+  Tells the heirs that wait for an owner of one of these names to look whether it is ready. Answers
+  whether there are any.
   """
-  @spec tell_hinted([term]) :: :none | :told
-  def tell_hinted(owners) do
-    for owner <- owners, {heir, _} <- Registry.lookup(Blanket.Waiting, owner), reduce: :none do
-      _ ->
-        send(heir, :look)
-        :told
-    end
+  @spec tell_those_of([owner :: term]) :: boolean
+  def tell_those_of(owners) do
+    heirs = for owner <- owners, {heir, _} <- Registry.lookup(Blanket.Waiting, owner), do: heir
+    for heir <- heirs, do: send(heir, :look)
+    heirs != []
   rescue
-    ArgumentError -> :none
-  end
-
-  @doc """
-  Tells all waiting heirs to look who is ready.
-  """
-  @spec tell_all() :: :ok
-  def tell_all do
-    for heir <- Registry.select(Blanket.Waiting, [{{:_, :"$1", :_}, [], [:"$1"]}]) do
-      send(heir, :look)
-    end
-
-    :ok
-  rescue
-    # Heirs that start after the registry find the process at the rendezvous.
-    ArgumentError -> :ok
+    # The registry is being started again.
+    ArgumentError -> false
   end
 
   @doc """
@@ -179,11 +163,20 @@ defmodule Blanket.Heir do
   end
 
   @impl true
-  def handle_info(:look, heir), do: noreply(look(heir))
-
-  def handle_info(:claimed, heir) do
-    Rendezvous.forget_predecessors(heir.ref)
+  def handle_info(:look, heir) do
+    # Whoever has told it so far is at the rendezvous already: one look serves them all.
+    flush_look()
     noreply(look(heir))
+  end
+
+  def handle_info({:claimed, pid}, heir) do
+    Rendezvous.forget_predecessors(heir.ref)
+
+    # It may be dead again by now; its monitor is from before the claim and tells the true reason.
+    case heir do
+      %{owner: nil, candidate: {^pid, _}} -> noreply(look(candidate_claimed(heir)))
+      _ -> noreply(look(heir))
+    end
   end
 
   def handle_info({:DOWN, monitor, :process, _pid, reason}, %{owner: {_, monitor}} = heir) do
@@ -195,6 +188,14 @@ defmodule Blanket.Heir do
   end
 
   def handle_info(_message, heir), do: {:noreply, heir}
+
+  defp flush_look do
+    receive do
+      :look -> flush_look()
+    after
+      0 -> :ok
+    end
+  end
 
   defp noreply({:ok, heir}), do: {:noreply, heir}
   defp noreply({:gone, heir}), do: {:stop, :normal, heir}
@@ -231,13 +232,14 @@ defmodule Blanket.Heir do
 
   defp watch(heir, :none), do: {:ok, heir |> wait() |> offer()}
 
-  # The monitor from before the claim: it tells the true reason, however short the owner's life.
-  defp watch(%{candidate: {pid, _} = candidate} = heir, pid) do
-    {:ok, stop_waiting(%{heir | owner: candidate, candidate: nil})}
-  end
+  defp watch(%{candidate: {pid, _}} = heir, pid), do: {:ok, candidate_claimed(heir)}
 
   defp watch(heir, pid) do
     {:ok, stop_waiting(%{heir | owner: {pid, Process.monitor(pid)}})}
+  end
+
+  defp candidate_claimed(heir) do
+    stop_waiting(%{heir | owner: heir.candidate, candidate: nil})
   end
 
   defp owner_exited(heir, reason) do
@@ -295,7 +297,9 @@ defmodule Blanket.Heir do
   end
 
   defp offer(heir) do
-    with pid when is_pid(pid) <- find_owner(heir.keep),
+    {found, heir} = find_owner(heir)
+
+    with pid when is_pid(pid) <- found,
          {alias, wanted} <- Rendezvous.find(pid),
          true <- wanted?(wanted, heir) do
       heir = watch_candidate(heir, pid)
@@ -312,19 +316,25 @@ defmodule Blanket.Heir do
   defp wanted?(:start, _heir), do: false
 
   # Tables that were claimed by reference alone are claimed so again.
-  defp find_owner(%{module: nil}), do: nil
+  defp find_owner(%{keep: %{module: nil}} = heir), do: {nil, heir}
 
-  defp find_owner(%{module: module, owner: owner}) do
-    module.get_owner_pid(owner)
+  defp find_owner(%{keep: %{module: module, owner: owner}} = heir) do
+    {module.get_owner_pid(owner), %{heir | failing: false}}
   catch
     kind, reason ->
-      Logger.error(
-        "#{inspect(module)}.get_owner_pid(#{inspect(owner)}) failed; its table waits until the " <>
-          "next process calls Blanket.receive_table: " <>
-          Exception.format(kind, reason, __STACKTRACE__)
-      )
+      unless heir.failing,
+        do: log_failure(heir.keep, Exception.format(kind, reason, __STACKTRACE__))
 
-      nil
+      {nil, %{heir | failing: true}}
+  end
+
+  # Once until it works again: the heir asks whenever some process waits for a table.
+  defp log_failure(%{module: module, owner: owner, name: name}, exception) do
+    Logger.error(
+      "#{inspect(module)}.get_owner_pid(#{inspect(owner)}) failed, so the table " <>
+        "#{inspect(name)} finds no owner. It is kept, and the function is called again when a " <>
+        "process calls Blanket.receive_table. " <> exception
+    )
   end
 
   defp watch_candidate(%{candidate: {pid, _}} = heir, pid), do: heir

@@ -4,10 +4,10 @@ defmodule Blanket.Receiver do
   # The owner's side of a hand-over. An heir offers, the owner claims: the native library decides
   # that in one step, so neither can die at a point where the table would be lost or owned twice.
 
-  alias Blanket.{Heir, Native, Rendezvous, Table}
+  alias Blanket.{Crier, Heir, Native, Rendezvous, Table}
 
-  # How long an heir that seems to be the right one may take, until all the others are told as well.
-  @hint_time 20
+  # How long the heirs that seem to be the right ones may take until all are told.
+  @hint_time 200
 
   @doc """
   Waits for a table, see `Blanket.receive_table/2`.
@@ -19,8 +19,8 @@ defmodule Blanket.Receiver do
 
     Rendezvous.wait(wanted, fn alias ->
       case tell(wanted) do
-        :all -> await(alias, deadline)
-        :some -> await_hinted(alias, deadline)
+        :right_ones -> await(alias, deadline)
+        :likely_ones -> await_likely(alias, deadline)
       end
     end)
   end
@@ -42,22 +42,20 @@ defmodule Blanket.Receiver do
 
   defp tell({:ref, ref}) do
     Heir.tell(ref)
-    :all
+    :right_ones
   end
 
   defp tell(_wanted) do
-    case Heir.tell_hinted([self() | registered_name()]) do
-      :told ->
-        :some
-
-      :none ->
-        Heir.tell_all()
-        :all
+    if Heir.tell_those_of([self() | registered_name()]) do
+      :likely_ones
+    else
+      Crier.cry()
+      :right_ones
     end
   end
 
-  # The heirs know owners by name. For one that is registered by Process.register/2 this saves
-  # asking all heirs, which matters when a thousand owners come back at once.
+  # The owners that heirs wait for are pids and registered names as a rule. Then the right heir is
+  # found at once, however many others wait.
   defp registered_name do
     case Process.info(self(), :registered_name) do
       {:registered_name, name} -> [name]
@@ -65,11 +63,11 @@ defmodule Blanket.Receiver do
     end
   end
 
-  defp await_hinted(alias, deadline) do
-    hinted = deadline(@hint_time)
+  defp await_likely(alias, deadline) do
+    hint_over = min(deadline(@hint_time), deadline)
 
-    with {:error, :transfer_timeout} when hinted < deadline <- await(alias, min(hinted, deadline)) do
-      Heir.tell_all()
+    with {:error, :transfer_timeout} <- await(alias, hint_over) do
+      Crier.cry()
       await(alias, deadline)
     end
   end

@@ -11,8 +11,6 @@ defmodule Blanket.MixProject do
       elixir: "~> 1.14",
       compilers: [:blanket_nif | Mix.compilers()],
       elixirc_paths: elixirc_paths(Mix.env()),
-      # The tests use PropEr, which comes with the system's Erlang and not as a dependency.
-      prune_code_paths: false,
       xref: [exclude: [:proper, :proper_arith]],
       start_permanent: Mix.env() == :prod,
       deps: [],
@@ -23,12 +21,12 @@ defmodule Blanket.MixProject do
   end
 
   def application do
-    if File.exists?(Path.join(__DIR__, "lib/blanket/application.ex")) do
-      [mod: {Blanket.Application, []}, extra_applications: [:logger]]
-    else
-      [extra_applications: [:logger]]
-    end
+    [mod: {Blanket.Application, []}, extra_applications: extra_applications(Mix.env())]
   end
+
+  # PropEr comes with the system's Erlang, not as a dependency.
+  defp extra_applications(:test), do: [:logger, :proper]
+  defp extra_applications(_), do: [:logger]
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]
   defp elixirc_paths(_), do: ["lib"]

@@ -12,7 +12,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use blanket_core::Table;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustler::sys::{
     self, ErlNifEnv, ErlNifMonitor, ErlNifPid, ErlNifResourceFlags, ErlNifResourceType,
     ErlNifResourceTypeInit,
@@ -97,8 +97,12 @@ pub trait Resource: Sized + Send + Sync + 'static {
 }
 
 /// The VM's resource type for `T`.
+///
+/// When all code of the module was purged before it is loaded again, as compilers do, the VM makes a
+/// new type, and the resources that are there stay with the former one.
 pub struct Class<T> {
     pointer: AtomicPtr<ErlNifResourceType>,
+    former: RwLock<Vec<AtomicPtr<ErlNifResourceType>>>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -106,6 +110,7 @@ impl<T> Class<T> {
     pub const fn new() -> Self {
         Class {
             pointer: AtomicPtr::new(ptr::null_mut()),
+            former: RwLock::new(Vec::new()),
             of: PhantomData,
         }
     }
@@ -138,10 +143,20 @@ impl<T: Resource> Class<T> {
                 std::mem::transmute(sys::enif_open_resource_type_x as *const ());
             open(env, T::NAME.as_ptr(), &init, flags, tried.as_mut_ptr())
         };
-        if !pointer.is_null() {
-            self.pointer.store(pointer.cast_mut(), Ordering::Relaxed);
+        if pointer.is_null() {
+            return false;
         }
-        !pointer.is_null()
+        let former = self.pointer.swap(pointer.cast_mut(), Ordering::Relaxed);
+        if former != pointer.cast_mut() {
+            // A resource that is never released keeps the type, so that no other library's type is
+            // ever made at its address.
+            // SAFETY: the type was just opened.
+            unsafe { sys::enif_alloc_resource(pointer, 1) };
+            if !former.is_null() {
+                self.former.write().push(AtomicPtr::new(former));
+            }
+        }
+        true
     }
 }
 
@@ -217,10 +232,29 @@ pub unsafe fn borrow<'a, T: Resource>(env: *mut ErlNifEnv, term: BeamTerm) -> Op
 
 #[inline]
 fn find<T: Resource>(env: *mut ErlNifEnv, term: BeamTerm) -> Option<NonNull<c_void>> {
+    if term.is_immediate() {
+        return None;
+    }
+    find_as(env, term, T::class().pointer()).or_else(|| find_former::<T>(env, term))
+}
+
+#[cold]
+fn find_former<T: Resource>(env: *mut ErlNifEnv, term: BeamTerm) -> Option<NonNull<c_void>> {
+    let former = T::class().former.read();
+    former
+        .iter()
+        .find_map(|pointer| find_as(env, term, pointer.load(Ordering::Relaxed)))
+}
+
+#[inline]
+fn find_as(
+    env: *mut ErlNifEnv,
+    term: BeamTerm,
+    class: *const ErlNifResourceType,
+) -> Option<NonNull<c_void>> {
     let mut object = ptr::null();
     // SAFETY: `object` is written before it is read, when the call answers true.
-    let found =
-        unsafe { sys::enif_get_resource(env, term.raw(), T::class().pointer(), &mut object) };
+    let found = unsafe { sys::enif_get_resource(env, term.raw(), class, &mut object) };
     NonNull::new(object.cast_mut()).filter(|_| found != 0)
 }
 

@@ -270,7 +270,7 @@ impl<T: Term> Bulk<T> {
 
     /// The table has begun to change.
     pub fn must_finish(&self) -> bool {
-        with_work!(&self.0, work => matches!(work.phase, Phase::Put(_)))
+        with_work!(&self.0, work => matches!(work.phase, Phase::Put(_) | Phase::Unlock(true)))
     }
 }
 

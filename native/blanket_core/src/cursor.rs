@@ -135,8 +135,7 @@ impl<'a, D> Walk<'a, D> {
         }
     }
 
-    /// Appends at least `max` objects from `from` on to `out`, more only to complete a key of few
-    /// objects, fewer only at the end.
+    /// See [`crate::Table::scan`].
     pub fn scan<'g, T: Term>(
         &self,
         from: Position<'g, T>,

@@ -365,8 +365,9 @@ impl<T: Term> Table<T> {
         }
     }
 
-    /// Appends objects from `from` on to `out`: at least `max`, more only to complete a key of few
-    /// objects, fewer only at the end. Answers where to go on; `None` at the end.
+    /// Appends objects from `from` on to `out`: about `max`, more only to complete a key of few
+    /// objects, fewer before and behind a key of many. Answers where to go on; `None` at the end.
+    /// A contended scan may have appended some already: they come again.
     ///
     /// What is in the table throughout a scan is seen exactly once; what is inserted or deleted
     /// meanwhile may be seen or not.

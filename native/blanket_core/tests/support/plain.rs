@@ -1,0 +1,336 @@
+//! A term in plain Rust: a pointer to a node on the heap, owned by an arena.
+//!
+//! The arena watches the engine. A node that died says so when it is used (its memory is kept
+//! for a while), two threads that add to one arena at a time are told, and a [`Census`] counts
+//! what is alive, so that a test can see that all of it was given back.
+
+use std::cell::{RefCell, UnsafeCell};
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use blanket_core::{Arena, Encoding, Term, pin};
+
+use super::value::{self, Shape, Shaped, Value};
+
+const ALIVE: u64 = 0xa11f_e000_a11f_e000;
+const DEAD: u64 = 0xdead_dead_dead_dead;
+
+/// A term whose hash keeps only the bits of `MASK`: clear some to make hashes collide.
+#[derive(Clone, Copy)]
+pub struct Plain<const MASK: u64>(*const Node<MASK>);
+
+struct Node<const MASK: u64> {
+    canary: AtomicU64,
+    shape: Shape<Plain<MASK>>,
+}
+
+// SAFETY: a node is never changed while it is alive, and its canary is atomic.
+unsafe impl<const MASK: u64> Send for Plain<MASK> {}
+// SAFETY: as above.
+unsafe impl<const MASK: u64> Sync for Plain<MASK> {}
+
+impl<const MASK: u64> Plain<MASK> {
+    fn node(&self) -> &Node<MASK> {
+        // SAFETY: the memory of a node outlives the node by a stay in the quarantine, so that
+        // even a term used too late is read before it is gone, and found out.
+        let node = unsafe { &*self.0 };
+        match node.canary.load(Relaxed) {
+            ALIVE => node,
+            DEAD => panic!("a term was used after its arena was freed"),
+            word => panic!("no term is at {:p}: {word:#x}", self.0),
+        }
+    }
+
+    pub fn to_value(self) -> Value {
+        Value(match self.shape() {
+            Shape::Int(number) => Shape::Int(*number),
+            Shape::Float(number) => Shape::Float(*number),
+            Shape::Text(text) => Shape::Text(text.clone()),
+            Shape::Tuple(elements) => Shape::Tuple(elements.iter().map(|e| e.to_value()).collect()),
+            Shape::Bytes(bytes) => Shape::Bytes(bytes.clone()),
+        })
+    }
+
+    /// The integer at `index` of a tuple.
+    pub fn int_at(self, index: usize) -> i64 {
+        match self.elements()[index].shape() {
+            Shape::Int(number) => *number,
+            _ => panic!("{self:?} has no integer at {index}"),
+        }
+    }
+}
+
+impl<const MASK: u64> Shaped for Plain<MASK> {
+    fn shape(&self) -> &Shape<Self> {
+        &self.node().shape
+    }
+}
+
+impl<const MASK: u64> fmt::Debug for Plain<MASK> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        value::write(self, f)
+    }
+}
+
+impl<const MASK: u64> Term for Plain<MASK> {
+    type Arena = Nodes<MASK>;
+
+    fn to_word(self) -> u64 {
+        self.0.expose_provenance() as u64
+    }
+
+    unsafe fn from_word(word: u64) -> Self {
+        Plain(ptr::with_exposed_provenance(word as usize))
+    }
+
+    fn hash(self) -> u64 {
+        value::hash(&self) & MASK
+    }
+
+    fn matches(self, other: Self) -> bool {
+        value::matches(&self, &other)
+    }
+
+    fn compare(self, other: Self) -> Ordering {
+        value::compare(&self, &other)
+    }
+
+    fn encode(self, out: &mut Encoding) {
+        value::encode(&self, out);
+    }
+
+    fn elements(&self) -> &[Self] {
+        match self.shape() {
+            Shape::Tuple(elements) => elements,
+            _ => panic!("{self:?} is not a tuple"),
+        }
+    }
+}
+
+/// The arena of plain terms.
+pub struct Nodes<const MASK: u64> {
+    nodes: UnsafeCell<Vec<*mut Node<MASK>>>,
+    bytes: AtomicUsize,
+    in_use: AtomicBool,
+    census: Arc<Census>,
+}
+
+// SAFETY: the vector is touched by one appender at a time, which `in_use` checks.
+unsafe impl<const MASK: u64> Send for Nodes<MASK> {}
+// SAFETY: as above.
+unsafe impl<const MASK: u64> Sync for Nodes<MASK> {}
+
+impl<const MASK: u64> Nodes<MASK> {
+    fn add(&self, fill: impl FnOnce(&mut Filling<MASK>) -> Plain<MASK>) -> Plain<MASK> {
+        let taken = self.in_use.swap(true, SeqCst);
+        assert!(!taken, "two threads add to one arena");
+        // SAFETY: `in_use` was not set, so this is the only reference to the vector.
+        let nodes = unsafe { &mut *self.nodes.get() };
+        let before = nodes.len();
+        let term = fill(&mut Filling(nodes));
+        let added = nodes.len() - before;
+        let bytes = size(&term);
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.census.bytes.fetch_add(bytes, Relaxed);
+        self.census.nodes.fetch_add(added, Relaxed);
+        self.in_use.store(false, SeqCst);
+        term
+    }
+}
+
+struct Filling<'a, const MASK: u64>(&'a mut Vec<*mut Node<MASK>>);
+
+impl<const MASK: u64> Filling<'_, MASK> {
+    fn copy<E: Shaped>(&mut self, term: &E) -> Plain<MASK> {
+        let shape = match term.shape() {
+            Shape::Int(number) => Shape::Int(*number),
+            Shape::Float(number) => Shape::Float(*number),
+            Shape::Text(text) => Shape::Text(text.clone()),
+            Shape::Tuple(elements) => return self.tuple(elements),
+            Shape::Bytes(bytes) => Shape::Bytes(bytes.clone()),
+        };
+        self.node(shape)
+    }
+
+    fn tuple<E: Shaped>(&mut self, elements: &[E]) -> Plain<MASK> {
+        let elements = elements.iter().map(|element| self.copy(element)).collect();
+        self.node(Shape::Tuple(elements))
+    }
+
+    fn node(&mut self, shape: Shape<Plain<MASK>>) -> Plain<MASK> {
+        let node = Box::into_raw(Box::new(Node {
+            canary: AtomicU64::new(ALIVE),
+            shape,
+        }));
+        self.0.push(node);
+        Plain(node)
+    }
+}
+
+impl<const MASK: u64> Arena<Plain<MASK>> for Nodes<MASK> {
+    /// About what an empty environment of the BEAM takes.
+    const OVERHEAD: usize = 1024;
+
+    fn new() -> Self {
+        let census = Census::current();
+        census.arenas.fetch_add(1, Relaxed);
+        Nodes {
+            nodes: UnsafeCell::new(Vec::new()),
+            bytes: AtomicUsize::new(0),
+            in_use: AtomicBool::new(false),
+            census,
+        }
+    }
+
+    fn size(term: Plain<MASK>) -> usize {
+        size(&term)
+    }
+
+    fn tuple_size(elements: &[Plain<MASK>]) -> usize {
+        tuple_size(elements)
+    }
+
+    unsafe fn copy(&self, term: Plain<MASK>) -> Plain<MASK> {
+        self.add(|filling| filling.copy(&term))
+    }
+
+    unsafe fn tuple(&self, elements: &[Plain<MASK>]) -> Plain<MASK> {
+        self.add(|filling| filling.tuple(elements))
+    }
+}
+
+/// The bytes of a term with all that is in it.
+fn size<const MASK: u64>(term: &Plain<MASK>) -> usize {
+    match term.shape() {
+        Shape::Int(_) | Shape::Float(_) => size_of::<Node<MASK>>(),
+        Shape::Text(text) => size_of::<Node<MASK>>() + text.len(),
+        Shape::Tuple(elements) => tuple_size(elements),
+        Shape::Bytes(bytes) => size_of::<Node<MASK>>() + bytes.len(),
+    }
+}
+
+fn tuple_size<const MASK: u64>(elements: &[Plain<MASK>]) -> usize {
+    size_of::<Node<MASK>>() + size_of_val(elements) + elements.iter().map(size).sum::<usize>()
+}
+
+impl<const MASK: u64> Drop for Nodes<MASK> {
+    fn drop(&mut self) {
+        let nodes = std::mem::take(self.nodes.get_mut());
+        for &node in &nodes {
+            // SAFETY: the nodes are this arena's own, and still allocated.
+            let was = unsafe { (*node).canary.swap(DEAD, Relaxed) };
+            assert_eq!(was, ALIVE, "an arena was freed twice");
+        }
+        self.census.nodes.fetch_sub(nodes.len(), Relaxed);
+        self.census.bytes.fetch_sub(*self.bytes.get_mut(), Relaxed);
+        self.census.arenas.fetch_sub(1, Relaxed);
+        quarantine(nodes.into_iter().map(|node| {
+            // SAFETY: `node` came from `Box::into_raw`, and leaves the arena here.
+            (unsafe { Box::from_raw(node) }) as Box<dyn Send>
+        }));
+    }
+}
+
+/// Keeps dead nodes for a while, then frees them.
+fn quarantine(nodes: impl Iterator<Item = Box<dyn Send>>) {
+    const NODES: usize = 100_000;
+    static DEAD_NODES: Mutex<VecDeque<Box<dyn Send>>> = Mutex::new(VecDeque::new());
+    let freed: Vec<_> = {
+        let mut dead = DEAD_NODES.lock().unwrap();
+        dead.extend(nodes);
+        let excess = dead.len().saturating_sub(NODES);
+        dead.drain(..excess).collect()
+    };
+    drop(freed);
+}
+
+/// Where a test makes the terms that it passes to a table. Drop it after the call: the table must
+/// have copied what it keeps.
+pub struct Heap<const MASK: u64> {
+    nodes: Nodes<MASK>,
+    one_thread: PhantomData<*const ()>,
+}
+
+impl<const MASK: u64> Heap<MASK> {
+    pub fn new() -> Self {
+        Heap {
+            nodes: Nodes::new(),
+            one_thread: PhantomData,
+        }
+    }
+
+    pub fn build(&self, value: &Value) -> Plain<MASK> {
+        self.nodes.add(|filling| filling.copy(value))
+    }
+}
+
+/// How many arenas and nodes of one test are alive.
+#[derive(Default)]
+pub struct Census {
+    arenas: AtomicUsize,
+    nodes: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+thread_local! {
+    static CENSUS: RefCell<Arc<Census>> = RefCell::default();
+}
+
+impl Census {
+    /// A new census, which from now on counts what this thread makes.
+    pub fn take() -> Arc<Self> {
+        let census = Arc::<Self>::default();
+        census.join();
+        census
+    }
+
+    /// Counts what this thread makes, too.
+    pub fn join(self: &Arc<Self>) {
+        CENSUS.set(self.clone());
+    }
+
+    fn current() -> Arc<Self> {
+        CENSUS.with_borrow(Arc::clone)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    pub fn arenas(&self) -> usize {
+        self.arenas.load(Relaxed)
+    }
+
+    /// Waits until nothing of this test is alive.
+    pub fn assert_all_reclaimed(&self) {
+        reclaim_until(|| match self.arenas() {
+            0 => Ok(()),
+            arenas => Err(format!("{arenas} arenas with {} bytes", self.bytes())),
+        });
+        assert_eq!(self.nodes.load(Relaxed), 0);
+        assert_eq!(self.bytes(), 0);
+    }
+}
+
+/// Frees what waits for readers, until `enough` is.
+pub fn reclaim_until(enough: impl Fn() -> Result<(), String>) {
+    // Guards that other tests hold put reclamation off: give them time.
+    for _ in 0..10_000 {
+        if enough().is_ok() {
+            return;
+        }
+        pin().flush();
+        thread::sleep(Duration::from_millis(1));
+    }
+    if let Err(left) = enough() {
+        panic!("not reclaimed: {left}");
+    }
+}

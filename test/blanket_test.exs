@@ -1,6 +1,8 @@
 defmodule BlanketTest do
   use ExUnit.Case, async: true
 
+  import Blanket.Test.Eventually
+
   alias Blanket.{Heir, Native, Table}
   alias Blanket.Test.Counter
 
@@ -365,12 +367,7 @@ defmodule BlanketTest do
     end
 
     # The row is written before the heirs are told.
-    defp wait_at_rendezvous(pid) do
-      unless Blanket.Rendezvous.find(pid) do
-        Process.sleep(1)
-        wait_at_rendezvous(pid)
-      end
-    end
+    defp wait_at_rendezvous(pid), do: eventually(fn -> Blanket.Rendezvous.find(pid) end)
 
     test "an owner that never comes back loses nothing" do
       {:ok, heir} =

@@ -1,6 +1,8 @@
 defmodule Blanket.HeirTest do
   use ExUnit.Case, async: true
 
+  import Blanket.Test.Eventually
+
   alias Blanket.{Heir, Native, Rendezvous, Table}
   alias Blanket.Test.Counter
 
@@ -34,12 +36,7 @@ defmodule Blanket.HeirTest do
 
   defp kill(pid), do: Counter.stop(pid, :kill)
 
-  defp await_rendezvous(pid) do
-    unless Rendezvous.find(pid) do
-      Process.sleep(1)
-      await_rendezvous(pid)
-    end
-  end
+  defp await_rendezvous(pid), do: eventually(fn -> Rendezvous.find(pid) end)
 
   setup do
     {:ok, name: Counter.name()}

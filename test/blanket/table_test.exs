@@ -1,6 +1,9 @@
 defmodule Blanket.TableTest do
   use ExUnit.Case, async: true
 
+  # What a process's exit brings about, its monitors may see a moment before.
+  import Blanket.Test.Eventually
+
   alias Blanket.Table
 
   doctest Blanket.Table
@@ -546,14 +549,6 @@ defmodule Blanket.TableTest do
       assert Table.info(table, :heir) == :none
       assert Table.setopts(table, [{:heir, dead_process(), :data}]) == true
       assert Table.info(table, :heir) == :none
-    end
-  end
-
-  # What a process's exit brings about, its monitors may see a moment before.
-  defp eventually(condition) do
-    unless condition.() do
-      Process.sleep(1)
-      eventually(condition)
     end
   end
 

@@ -25,5 +25,6 @@ pub use discard::set_reaper;
 pub use leaf::Direction;
 pub use lock::Contended;
 pub use objects::{Objects, ParkedObjects};
+pub use page::OwnedTerm;
 pub use table::{Bounds, Discarded, Kind, Table, UpdateError};
 pub use term::{Arena, Encoding, Term};

@@ -171,7 +171,7 @@ impl<T: Term> Pages<T> {
         let large = size >= bounds.large_object;
         let index = match self.open {
             Some(open) if !large => open,
-            _ => self.add(Arc::new(Page::new(&self.usage)), 0),
+            _ => self.add(Arc::new(Page::new(&self.usage))),
         };
         let share = self.share_mut(index);
         share.live += 1;
@@ -218,7 +218,7 @@ impl<T: Term> Pages<T> {
         share.live -= 1;
         let there = &mut renamed[usize::from(index)];
         if *there == Self::NONE {
-            *there = other.add(Arc::clone(&share.page), 0);
+            *there = other.add(Arc::clone(&share.page));
         }
         other.share_mut(*there).live += 1;
         *there
@@ -243,8 +243,8 @@ impl<T: Term> Pages<T> {
         matches!(&self.shares[usize::from(index)], Some(share) if share.page.is_sparse())
     }
 
-    fn add(&mut self, page: Arc<Page<T>>, live: u32) -> PageIndex {
-        let share = Some(Share { page, live });
+    fn add(&mut self, page: Arc<Page<T>>) -> PageIndex {
+        let share = Some(Share { page, live: 0 });
         if let Some(index) = self.vacant.pop() {
             self.shares[usize::from(index)] = share;
             return index;
@@ -282,7 +282,7 @@ impl<T: Term> Pages<T> {
 }
 
 /// A term that owns its copy.
-pub(crate) struct OwnedTerm<T: Term> {
+pub struct OwnedTerm<T: Term> {
     term: T,
     arena: Option<T::Arena>,
 }
@@ -307,7 +307,7 @@ impl<T: Term> OwnedTerm<T> {
     }
 
     /// What the copy takes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self.arena {
             None => 0,
             Some(_) => T::Arena::OVERHEAD + T::Arena::size(self.term),

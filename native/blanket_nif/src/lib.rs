@@ -11,6 +11,5 @@ mod raw;
 mod reaper;
 mod registry;
 mod resource;
-mod stored;
 mod term;
 mod yielding;

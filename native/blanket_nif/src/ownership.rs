@@ -22,8 +22,7 @@ use crate::atoms;
 use crate::reaper;
 use crate::registry::{self, Kept};
 use crate::resource::{TableRef, TableResource};
-use crate::stored::Stored;
-use crate::term::BeamTerm;
+use crate::term::{BeamTerm, Stored};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

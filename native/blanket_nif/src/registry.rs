@@ -4,16 +4,15 @@
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use blanket_core::Term;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use once_cell::sync::Lazy;
 use papaya::{HashMap, HashMapRef, LocalGuard};
 use parking_lot::Mutex;
-use rustler::sys::{self, ErlNifHash};
 
 use crate::resource::TableRef;
-use crate::stored::Stored;
-use crate::term::BeamTerm;
+use crate::term::{BeamTerm, Stored, mix};
 
 type Words = BuildHasherDefault<WordHasher>;
 type Tables = HashMap<u64, TableRef, Words>;
@@ -36,15 +35,14 @@ pub struct Kept {
 impl Kept {
     pub fn new(reference: BeamTerm, data: BeamTerm) -> Self {
         Kept {
-            hash: hash(reference),
+            hash: reference.hash(),
             reference: Stored::new(reference),
             data: Stored::new(data),
         }
     }
 
     fn is(&self, reference: BeamTerm) -> bool {
-        // SAFETY: both terms are alive.
-        unsafe { sys::enif_is_identical(self.reference.term().raw(), reference.raw()) != 0 }
+        self.reference.term().matches(reference)
     }
 }
 
@@ -101,7 +99,7 @@ pub fn remove_kept(kept: &Arc<Kept>) {
 pub fn lookup_kept(reference: BeamTerm) -> Option<(Arc<Kept>, TableRef)> {
     let tables = KEPT.lock();
     tables
-        .find(hash(reference), |(kept, _)| kept.is(reference))
+        .find(reference.hash(), |(kept, _)| kept.is(reference))
         .cloned()
 }
 
@@ -111,17 +109,6 @@ pub fn all_kept() -> Vec<(Arc<Kept>, TableRef)> {
 
 fn address(table: &TableRef) -> u64 {
     table.as_object().addr() as u64
-}
-
-fn hash(term: BeamTerm) -> u64 {
-    // SAFETY: the term is alive.
-    let hash = unsafe { sys::enif_hash(ErlNifHash::ERL_NIF_INTERNAL_HASH, term.raw(), 0) };
-    spread(hash)
-}
-
-fn spread(word: u64) -> u64 {
-    let product = u128::from(word) * 0x9E37_79B9_7F4A_7C15;
-    (product >> 64) as u64 ^ product as u64
 }
 
 /// Atoms and addresses are distinct words already: one multiplication spreads them.
@@ -136,7 +123,7 @@ impl Hasher for WordHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        self.0 = spread(self.0 ^ word);
+        self.0 = mix(self.0 ^ word);
     }
 
     fn finish(&self) -> u64 {

@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{self, AtomicU64};
 
-use blanket_core::{Encoding, Term};
+use blanket_core::{Encoding, OwnedTerm, Term};
 use rustler::sys::{self, ErlNifBinary, ErlNifEnv, ErlNifHash, ErlNifTerm};
 
 use crate::arena::EnvArena;
@@ -316,9 +316,12 @@ impl From<rustler::Atom> for BeamTerm {
     }
 }
 
+/// A term that outlives the call that passed it.
+pub type Stored = OwnedTerm<BeamTerm>;
+
 /// Spreads what is in `word` over all 64 bits.
 #[inline]
-fn mix(word: u64) -> u64 {
+pub fn mix(word: u64) -> u64 {
     let product = u128::from(word ^ 0x9E37_79B9_7F4A_7C15) * 0xD6E8_FEB8_6659_FD93_u128;
     product as u64 ^ (product >> 64) as u64
 }

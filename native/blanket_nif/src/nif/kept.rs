@@ -5,13 +5,14 @@
 //! `why` is `:not_owner`, `:not_kept`, `:already_kept`, `:already_owned` or `:noproc`; a table that
 //! is deleted is a badarg.
 
-use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
+use rustler::{Atom, Encoder, Env, LocalPid, NifResult, Term};
 
+use super::lifecycle::lock;
 use crate::atoms;
-use crate::ownership::{self, Locked, Refusal};
+use crate::ownership::{Locked, Refusal};
 use crate::registry::{self, Kept};
 use crate::resource::TableRef;
-use crate::stored::Stored;
+use crate::term::Stored;
 
 /// Keeps a table that the caller owns. Its heir is none from then on, until `setopts` sets one.
 #[rustler::nif]
@@ -82,10 +83,6 @@ fn claim<'a>(env: Env<'a>, table: TableRef, pid: LocalPid) -> NifResult<Term<'a>
     Ok(ok_or_error(env, answer))
 }
 
-fn lock<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {
-    ownership::lock(table, env.as_c_arg()).ok_or(Error::BadArg)
-}
-
 fn check_owner(env: Env, locked: &Locked) -> Result<(), Refusal> {
     if locked.is_owner(env.pid().as_c_arg()) {
         Ok(())
@@ -95,8 +92,8 @@ fn check_owner(env: Env, locked: &Locked) -> Result<(), Refusal> {
 }
 
 fn load<'a>(env: Env<'a>, stored: &Stored) -> Term<'a> {
-    // SAFETY: the copy was just made in `env`.
-    unsafe { Term::new(env, stored.copy_to(env.as_c_arg()).raw()) }
+    // SAFETY: `stored` keeps the term alive; the copy was just made in `env`.
+    unsafe { Term::new(env, stored.term().copy_to(env.as_c_arg()).raw()) }
 }
 
 fn ok_or_error<'a>(env: Env<'a>, answer: Result<(), Refusal>) -> Term<'a> {

@@ -18,8 +18,7 @@ use crate::atoms;
 use crate::ownership::{self, Access, Heir, Locked, Ownership, Protection};
 use crate::registry;
 use crate::resource::{Options, TableRef, TableResource};
-use crate::stored::Stored;
-use crate::term::BeamTerm;
+use crate::term::{BeamTerm, Stored};
 use blanket_core::{Kind, Table};
 
 type Settings<'a> = (
@@ -208,7 +207,7 @@ fn give_away<'a>(env: Env<'a>, table: TableRef, to: LocalPid, data: Term<'a>) ->
     Ok(true)
 }
 
-fn lock<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {
+pub fn lock<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {
     ownership::lock(table, env.as_c_arg()).ok_or(Error::BadArg)
 }
 

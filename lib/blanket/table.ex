@@ -2,9 +2,10 @@ defmodule Blanket.Table do
   @moduledoc """
   Tables with the API of `:ets`: the same names, arguments, results and errors.
 
-  Whoever knows `:ets` may write `Blanket.Table` wherever `:ets` stands. Two things differ. A table
+  For the functions that are here, `Blanket.Table` may be written wherever `:ets` stands; those of
+  match specifications, `safe_fixtable`, files and QLC are not here yet. Two things differ. A table
   need not die with the process that owns it: see `Blanket`, and the option `{:heir, :immortal}` of
-  `new/2`. And no call takes a lock to read, nor holds a scheduler for long.
+  `new/2`. And no call takes a lock to read.
 
       iex> table = Blanket.Table.new(:users, [:set, :public])
       iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
@@ -25,8 +26,10 @@ defmodule Blanket.Table do
 
   ## Atomicity
 
-  Every call is atomic and isolated: another process sees all it does or nothing. This is so for a
-  list of a million objects too, and for a writer that is killed while it writes.
+  Every change is atomic and isolated: another process sees all that a call does or nothing. This is
+  so for a list of a million objects too, and for a writer that is killed while it writes. A look-up
+  shows one instant of its key; `tab2list/1` may show some of the changes made meanwhile and not
+  others.
 
   ## Errors
 

@@ -278,7 +278,7 @@ struct Work<T: Term, D: Directory<T>> {
     mode: BulkMode,
     holding: Holding<T, D>,
     /// Where the copies live until they are copied again to their leaves' pages.
-    arenas: Vec<(T::Arena, usize)>,
+    arenas: Vec<T::Arena>,
     /// Sorted portions of the list, the last one not yet sorted.
     portions: Vec<Vec<Item<T>>>,
     /// The whole list, as far as it has been merged.
@@ -346,16 +346,15 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
 
     fn push(&mut self, object: T) {
         let bounds = &self.holding.shape().bounds;
-        let (most, size) = (bounds.page_bytes, T::Arena::size(object));
-        if self.arenas.last().is_none_or(|(_, bytes)| *bytes >= most) {
-            self.arenas.push((T::Arena::new(), 0));
+        let full = |arena: &T::Arena| arena.bytes() >= bounds.page_bytes;
+        if self.arenas.last().is_none_or(full) {
+            self.arenas.push(T::Arena::new());
         }
-        let Some((arena, bytes)) = self.arenas.last_mut() else {
+        let Some(arena) = self.arenas.last() else {
             return;
         };
-        *bytes += size;
         // SAFETY: the arena is this insert's own.
-        let object = unsafe { arena.copy(object) };
+        let object = unsafe { arena.copy(object, T::Arena::size(object)) };
         let item = Item::of::<D>(object, self.keypos());
         match self.portions.last_mut() {
             Some(portion) if portion.len() < PORTION => portion.push(item),

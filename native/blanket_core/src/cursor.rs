@@ -11,6 +11,7 @@ use crossbeam_epoch::Guard;
 use crate::directory::{Directory, ProbeOf};
 use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect, key_of};
 use crate::lock::{Contended, Intact, Torn};
+use crate::object::Object;
 use crate::objects::Objects;
 use crate::page::OwnedTerm;
 use crate::run::RunView;
@@ -141,7 +142,7 @@ impl<'a, D> Walk<'a, D> {
         from: Position<'g, T>,
         max: usize,
         guard: &'g Guard,
-        out: &mut Vec<T>,
+        out: &mut Vec<Object<T>>,
     ) -> Result<Option<Position<'g, T>>, Contended>
     where
         'a: 'g,
@@ -159,7 +160,7 @@ impl<'a, D> Walk<'a, D> {
             (Place::After(key), _) => onward(probe(*key)),
             (Place::Run(view, at), _) => {
                 let end = view.len().min(at + max);
-                out.extend((*at..end).filter_map(|at| view.get(at)));
+                out.extend((*at..end).filter_map(|at| view.get(at).map(Object::fixed)));
                 if end < view.len() || end > *at {
                     return Ok(Some(Position::at(Place::Run(view.clone(), end))));
                 }
@@ -186,14 +187,19 @@ impl<'a, D> Walk<'a, D> {
                             Direction::Forward => slots.end,
                             Direction::Backward => slots.start,
                         };
+                        let alone = slots.len() == 1;
                         for slot in slots {
                             let Some(entry) = body.entry(slot) else {
                                 continue;
                             };
                             if entry.page != Entry::RUN {
-                                // SAFETY: the word is only looked into after the leaf was seen
-                                // to have been intact, which `read` does before it answers.
-                                out.push(unsafe { T::from_word(entry.word) });
+                                // SAFETY: the word of an entry is an object, and the guard
+                                // keeps it.
+                                let object = unsafe { T::from_word(entry.word) };
+                                out.push(match alone {
+                                    true => Object::take(object),
+                                    false => Object::fixed(object),
+                                });
                                 continue;
                             }
                             if out.len() > first {
@@ -217,7 +223,7 @@ impl<'a, D> Walk<'a, D> {
                     return self.scan(Position::at(Place::Run(view, 0)), max, guard, out);
                 }
                 Some(Portion::Full) => {
-                    let last = out.last().map(|&object| key_of(object, self.keypos));
+                    let last = out.last().map(|object| object.elements()[self.keypos - 1]);
                     return Ok(last.map(Position::after));
                 }
             }

@@ -17,6 +17,7 @@ use crossbeam_epoch::{Atomic, Guard, Owned};
 use smallvec::SmallVec;
 
 use crate::lock::{Contended, Intact, Torn, VersionLock};
+use crate::object::{self, Object};
 use crate::objects::Objects;
 use crate::page::{PageIndex, Pages, Source};
 use crate::run::Run;
@@ -74,7 +75,7 @@ impl Entry {
 /// The key of an object.
 #[inline]
 pub(crate) fn key_of<T: Term>(object: T, keypos: usize) -> T {
-    object.elements()[keypos - 1]
+    object.element(keypos - 1)
 }
 
 /// Where a key is looked for. Made once for each call.
@@ -427,6 +428,14 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
         objects.unwrap_or_else(|Torn| unreachable!("a locked leaf is intact"))
     }
 
+    /// The one object of a key that can have no other.
+    pub fn only(&self) -> Option<T> {
+        // SAFETY: the lock is held, and where keys are unique entries are objects.
+        self.entries()
+            .next()
+            .map(|entry| unsafe { T::from_word(entry.word) })
+    }
+
     pub fn contains(&self, object: T) -> bool {
         match self.run() {
             Some(run) => run.contains(object, self.guard),
@@ -467,6 +476,11 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
         let (body, bounds) = (self.body(), self.context.bounds);
         let slot = self.slots.start;
         let Some(old) = body.entry(slot) else { return };
+        // SAFETY: the lock is held, and where keys are unique entries are objects, which readers
+        // take.
+        if unsafe { object::overwrite(T::from_word(old.word), source.elements()) } {
+            return;
+        }
         let (object, page, sparse) = self.locked.pages().put(source, bounds);
         let word = object.to_word();
         body.set(slot, Entry { word, page });
@@ -538,7 +552,11 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
     }
 
     fn turn_into_run(&mut self) {
-        let objects: SmallVec<[T; 16]> = self.objects().iter().collect();
+        // SAFETY: the lock is held, and entries outside runs are objects.
+        let objects = self
+            .entries()
+            .map(|entry| unsafe { T::from_word(entry.word) });
+        let objects: SmallVec<[T; 16]> = objects.collect();
         let key = self.probe.key();
         let run = Run::new(key, &objects, self.usage(), self.context.bounds);
         while self.slots.len() > 1 {
@@ -585,26 +603,32 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
 }
 
 /// The objects in some slots, which are one group.
+#[inline]
 pub(crate) fn collect<'g, T: Term, B: Body<T>>(
     body: &B,
     slots: Range<usize>,
     intact: Intact<'_>,
     guard: &'g Guard,
 ) -> Result<Objects<'g, T>, Torn> {
-    let mut objects = Objects::none();
-    for slot in slots {
-        let Some(entry) = body.entry(slot) else {
-            continue;
-        };
-        if entry.page == Entry::RUN {
-            intact.check()?;
-        }
-        // SAFETY: the leaf was intact, so an entry that leads to a run is whole.
-        match unsafe { entry.run(guard) } {
-            Some(run) => return Ok(Objects::run(run.view(guard))),
-            // SAFETY: the word is only looked into after the leaf was seen to have been intact.
-            None => objects.push(unsafe { T::from_word(entry.word) }),
-        }
+    let Some(entry) = slots.clone().next().and_then(|slot| body.entry(slot)) else {
+        return Ok(Objects::none());
+    };
+    if entry.page == Entry::RUN {
+        intact.check()?;
     }
-    Ok(objects)
+    // SAFETY: the leaf was intact, so an entry that leads to a run is whole.
+    if let Some(run) = unsafe { entry.run(guard) } {
+        return Ok(Objects::run(run.view(guard)));
+    }
+    if slots.len() == 1 {
+        // SAFETY: the word of an entry is an object, and the guard keeps it.
+        return Ok(Objects::one(Object::take(unsafe {
+            T::from_word(entry.word)
+        })));
+    }
+    let entries = slots.filter_map(|slot| body.entry(slot));
+    // SAFETY: the words are only looked into after the leaf was seen to have been intact.
+    Ok(Objects::few(
+        entries.map(|entry| unsafe { T::from_word(entry.word) }),
+    ))
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use crossbeam_epoch::Guard;
 use smallvec::SmallVec;
 
+use crate::object::Object;
 use crate::run::RunView;
 use crate::term::Term;
 
@@ -15,27 +16,34 @@ pub struct Objects<'g, T: Term> {
     _guard: PhantomData<&'g Guard>,
 }
 
-#[derive(Clone)]
 enum Held<T: Term> {
-    Few(SmallVec<[T; 1]>),
+    None,
+    One(Object<T>),
+    Few(SmallVec<[T; 6]>),
     Run(RunView<T>),
 }
 
 impl<'g, T: Term> Objects<'g, T> {
+    #[inline]
     pub(crate) fn none() -> Self {
-        Self::holding(Held::Few(SmallVec::new()))
+        Self::holding(Held::None)
+    }
+
+    #[inline]
+    pub(crate) fn one(object: Object<T>) -> Self {
+        Self::holding(Held::One(object))
+    }
+
+    /// The objects of a key that has several; such are not written in place.
+    pub(crate) fn few(objects: impl Iterator<Item = T>) -> Self {
+        Self::holding(Held::Few(objects.collect()))
     }
 
     pub(crate) fn run(view: RunView<T>) -> Self {
         Self::holding(Held::Run(view))
     }
 
-    pub(crate) fn push(&mut self, object: T) {
-        if let Held::Few(objects) = &mut self.held {
-            objects.push(object);
-        }
-    }
-
+    #[inline]
     fn holding(held: Held<T>) -> Self {
         Objects {
             held,
@@ -43,47 +51,45 @@ impl<'g, T: Term> Objects<'g, T> {
         }
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
-        self.held.len()
+        match &self.held {
+            Held::None => 0,
+            Held::One(_) => 1,
+            Held::Few(objects) => objects.len(),
+            Held::Run(view) => view.len(),
+        }
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        matches!(self.held, Held::None)
     }
 
-    pub fn get(&self, at: usize) -> Option<T> {
-        self.held.get(at)
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<Object<T>> {
+        match &self.held {
+            Held::None => None,
+            Held::One(object) => (at == 0).then_some(*object),
+            Held::Few(objects) => objects.get(at).map(|&object| Object::fixed(object)),
+            Held::Run(view) => view.get(at).map(Object::fixed),
+        }
     }
 
-    pub fn first(&self) -> Option<T> {
+    #[inline]
+    pub fn first(&self) -> Option<Object<T>> {
         self.get(0)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = Object<T>> + '_ {
         (0..self.len()).filter_map(|at| self.get(at))
     }
 
     /// Keeps the objects beyond the guard. `None` where they are few: those are to be read now.
     pub fn park(&self) -> Option<ParkedObjects<T>> {
         match &self.held {
-            Held::Few(_) => None,
             Held::Run(view) => Some(ParkedObjects(view.clone())),
-        }
-    }
-}
-
-impl<T: Term> Held<T> {
-    fn len(&self) -> usize {
-        match self {
-            Held::Few(objects) => objects.len(),
-            Held::Run(view) => view.len(),
-        }
-    }
-
-    fn get(&self, at: usize) -> Option<T> {
-        match self {
-            Held::Few(objects) => objects.get(at).copied(),
-            Held::Run(view) => view.get(at),
+            _ => None,
         }
     }
 }
@@ -100,7 +106,7 @@ impl<T: Term> ParkedObjects<T> {
         self.len() == 0
     }
 
-    pub fn get(&self, at: usize) -> Option<T> {
-        self.0.get(at)
+    pub fn get(&self, at: usize) -> Option<Object<T>> {
+        self.0.get(at).map(Object::fixed)
     }
 }

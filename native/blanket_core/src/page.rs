@@ -15,10 +15,9 @@ use crate::usage::Usage;
 
 pub(crate) struct Page<T: Term> {
     arena: T::Arena,
-    /// Objects and bytes that were put here, and the bytes that `usage` knows of. Written only by
-    /// the one who puts objects here.
+    /// Objects that were put here, and the bytes that `usage` knows of. Written only by the one
+    /// who puts objects here.
     objects: AtomicU32,
-    bytes: AtomicUsize,
     counted: AtomicUsize,
     /// Objects that are no longer used; counted by all leaves that share the page.
     dead: AtomicU32,
@@ -27,19 +26,16 @@ pub(crate) struct Page<T: Term> {
 
 impl<T: Term> Page<T> {
     pub fn new(usage: &Arc<Usage>) -> Self {
-        usage.add_bytes(Self::overhead() as isize);
+        let arena = T::Arena::new();
+        let bytes = arena.bytes() + size_of::<Self>();
+        usage.add_bytes(bytes as isize);
         Page {
-            arena: T::Arena::new(),
+            arena,
             objects: AtomicU32::new(0),
-            bytes: AtomicUsize::new(0),
-            counted: AtomicUsize::new(0),
+            counted: AtomicUsize::new(bytes),
             dead: AtomicU32::new(0),
             usage: Arc::clone(usage),
         }
-    }
-
-    const fn overhead() -> usize {
-        T::Arena::OVERHEAD + size_of::<Self>()
     }
 
     pub fn usage(&self) -> &Arc<Usage> {
@@ -53,14 +49,13 @@ impl<T: Term> Page<T> {
     /// No other thread puts objects here meanwhile.
     pub unsafe fn put(&self, source: Source<'_, T>, size: usize) -> T {
         // SAFETY: the caller is the only one who adds to this page, and so to its arena.
-        let object = unsafe { source.copy(&self.arena) };
+        let object = unsafe { source.copy(size, &self.arena) };
         let objects = self.objects.load(Ordering::Relaxed);
         self.objects.store(objects + 1, Ordering::Relaxed);
-        let bytes = self.bytes.load(Ordering::Relaxed) + size;
-        self.bytes.store(bytes, Ordering::Relaxed);
-        let uncounted = bytes - self.counted.load(Ordering::Relaxed);
-        if uncounted >= COUNT_STEP {
-            self.usage.add_bytes(uncounted as isize);
+        let counted = self.counted.load(Ordering::Relaxed);
+        let bytes = self.arena.bytes() + size_of::<Self>();
+        if bytes >= counted + COUNT_STEP {
+            self.usage.add_bytes((bytes - counted) as isize);
             self.counted.store(bytes, Ordering::Relaxed);
         }
         object
@@ -72,14 +67,16 @@ impl<T: Term> Page<T> {
     }
 
     pub fn is_full(&self, bounds: &Bounds) -> bool {
-        self.objects.load(Ordering::Relaxed) >= bounds.page_objects
-            || self.bytes.load(Ordering::Relaxed) >= bounds.page_bytes
+        self.objects() >= bounds.page_objects || self.arena.bytes() >= bounds.page_bytes
+    }
+
+    pub fn objects(&self) -> u32 {
+        self.objects.load(Ordering::Relaxed)
     }
 
     /// Most of what was put here is garbage.
     pub fn is_sparse(&self) -> bool {
-        let objects = self.objects.load(Ordering::Relaxed);
-        self.dead.load(Ordering::Relaxed) > objects / 4 * 3
+        self.dead.load(Ordering::Relaxed) > self.objects() / 4 * 3
     }
 }
 
@@ -88,8 +85,7 @@ const COUNT_STEP: usize = 256;
 
 impl<T: Term> Drop for Page<T> {
     fn drop(&mut self) {
-        let bytes = Self::overhead() + *self.counted.get_mut();
-        self.usage.add_bytes(-(bytes as isize));
+        self.usage.add_bytes(-(*self.counted.get_mut() as isize));
     }
 }
 
@@ -111,13 +107,20 @@ impl<T: Term> Source<'_, T> {
     /// # Safety
     ///
     /// As for [`Arena::copy`].
-    unsafe fn copy(&self, arena: &T::Arena) -> T {
+    unsafe fn copy(&self, size: usize, arena: &T::Arena) -> T {
         // SAFETY: the caller's promise is the one that the arena asks for.
         unsafe {
             match *self {
-                Source::Object(object) => arena.copy(object),
-                Source::Elements(elements) => arena.tuple(elements),
+                Source::Object(object) => arena.copy(object, size),
+                Source::Elements(elements) => arena.tuple(elements, size),
             }
+        }
+    }
+
+    pub fn elements(&self) -> &[T] {
+        match self {
+            Source::Object(object) => object.elements(),
+            Source::Elements(elements) => elements,
         }
     }
 }
@@ -289,12 +292,12 @@ pub struct OwnedTerm<T: Term> {
 
 impl<T: Term> OwnedTerm<T> {
     pub fn new(term: T) -> Self {
-        if T::Arena::size(term) == 0 {
+        if term.is_immediate() {
             return OwnedTerm { term, arena: None };
         }
         let arena = T::Arena::new();
         // SAFETY: nobody else knows the arena yet.
-        let term = unsafe { arena.copy(term) };
+        let term = unsafe { arena.copy(term, T::Arena::size(term)) };
         OwnedTerm {
             term,
             arena: Some(arena),
@@ -308,9 +311,6 @@ impl<T: Term> OwnedTerm<T> {
 
     /// What the copy takes.
     pub(crate) fn bytes(&self) -> usize {
-        match self.arena {
-            None => 0,
-            Some(_) => T::Arena::OVERHEAD + T::Arena::size(self.term),
-        }
+        self.arena.as_ref().map_or(0, T::Arena::bytes)
     }
 }

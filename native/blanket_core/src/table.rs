@@ -16,6 +16,7 @@ use crate::directory::ordered::OrderedDirectory;
 use crate::directory::{Directory, ProbeOf};
 use crate::leaf::{Body, Context, Direction, Full, Group, Probe, Seek, collect, key_of};
 use crate::lock::{Contended, Intact, Torn};
+use crate::object::Object;
 use crate::objects::Objects;
 use crate::page::Source;
 use crate::term::Term;
@@ -82,6 +83,16 @@ impl<E> From<Contended> for UpdateError<E> {
     fn from(Contended: Contended) -> Self {
         UpdateError::Contended
     }
+}
+
+/// The elements of an object that is being changed.
+pub type Elements<T> = SmallVec<[T; 8]>;
+
+/// What an update changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updated {
+    Object,
+    Default,
 }
 
 /// What never changes about a table.
@@ -286,8 +297,8 @@ impl<T: Term> Table<T> {
         })
     }
 
-    /// Replaces the one object under `key` by what `change` makes of it, or of `default` where
-    /// there is none: its elements, and a result. `None` where there is neither.
+    /// Replaces the one object under `key`, or `default` where there is none, by what `change` makes
+    /// of its elements; it is told which of the two they are. `None` where there is neither.
     ///
     /// `change` runs under the leaf's lock, at most once.
     pub fn update<R, E>(
@@ -295,24 +306,29 @@ impl<T: Term> Table<T> {
         key: T,
         default: Option<T>,
         guard: &Guard,
-        change: impl FnOnce(T) -> Result<(SmallVec<[T; 8]>, R), E>,
+        change: impl FnOnce(&mut Elements<T>, Updated) -> Result<R, E>,
     ) -> Result<Option<R>, UpdateError<E>> {
         let mut change = Some(change);
         let updated = with_directory!(self.store(guard), directory => {
             self.edit(directory, key, guard, |group| {
-                let there = group.objects().first();
-                let Some(object) = there.or(default) else { return Ok(Ok(None)) };
-                if there.is_none() && !group.has_room() {
+                let (object, updated) = match (group.only(), default) {
+                    (Some(object), _) => (object, Updated::Object),
+                    (None, Some(default)) => (default, Updated::Default),
+                    (None, None) => return Ok(Ok(None)),
+                };
+                if updated == Updated::Default && !group.has_room() {
                     return Err(Full);
                 }
                 let Some(change) = change.take() else { return Ok(Ok(None)) };
-                let (elements, result) = match change(object) {
-                    Ok(changed) => changed,
+                let mut elements = Elements::from_slice(object.elements());
+                let result = match change(&mut elements, updated) {
+                    Ok(result) => result,
                     Err(refusal) => return Ok(Err(refusal)),
                 };
-                match there {
-                    Some(_) => group.replace(Source::Elements(&elements)),
-                    None => group.push(Source::Elements(&elements))?,
+                let source = Source::Elements(&elements);
+                match updated {
+                    Updated::Object => group.replace(source),
+                    Updated::Default => group.push(source)?,
                 }
                 Ok(Ok(Some(result)))
             })
@@ -377,7 +393,7 @@ impl<T: Term> Table<T> {
         direction: Direction,
         max: usize,
         guard: &'g Guard,
-        out: &mut Vec<T>,
+        out: &mut Vec<Object<T>>,
     ) -> Result<Option<Position<'g, T>>, Contended> {
         match &self.store(guard).directory {
             AnyDirectory::Hash(directory) => self

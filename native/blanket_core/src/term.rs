@@ -35,36 +35,55 @@ pub trait Term: Copy + Send + Sync + 'static {
     /// another, its bytes are less or equal; where two terms compare equal, so do their bytes.
     fn encode(self, out: &mut Encoding);
 
-    /// The elements of a tuple. Called on objects only, which are tuples.
+    /// The word is all there is to the term: it lives nowhere, and another word is another term.
+    fn is_immediate(self) -> bool;
+
+    // The following are called on objects only, which are tuples.
+
+    fn arity(self) -> usize;
+
+    /// One element, read atomically: a flat object may be written meanwhile.
+    fn element(self, index: usize) -> Self;
+
+    /// The elements of a tuple that is not being written: the caller's own, or one that is not
+    /// flat.
     fn elements(&self) -> &[Self];
+
+    /// Writes one element, atomically.
+    ///
+    /// # Safety
+    ///
+    /// The tuple is in an arena, nobody else writes to it, and whoever reads it meanwhile uses
+    /// [`Term::element`]. Both the old element and the new one are immediates.
+    unsafe fn set_element(self, index: usize, element: Self);
 }
 
 /// A place where copies of terms live until it is dropped as a whole.
 pub trait Arena<T>: Send + Sync {
-    /// Bytes that an empty arena takes.
-    const OVERHEAD: usize;
-
     fn new() -> Self;
 
-    /// Bytes that a copy of `term` takes; 0 where a copy is the term itself and needs no arena.
+    /// Bytes that the arena takes.
+    fn bytes(&self) -> usize;
+
+    /// Bytes that a copy of `term` takes; 0 for an immediate.
     fn size(term: T) -> usize;
 
     /// Bytes that [`Arena::tuple`] takes.
     fn tuple_size(elements: &[T]) -> usize;
 
-    /// Copies `term` into the arena.
+    /// Copies `term`, which takes `size` bytes, into the arena.
     ///
     /// # Safety
     ///
     /// No other thread adds to this arena meanwhile. Other threads may read what is there.
-    unsafe fn copy(&self, term: T) -> T;
+    unsafe fn copy(&self, term: T, size: usize) -> T;
 
-    /// Builds a tuple in the arena from copies of `elements`.
+    /// Builds a tuple, which takes `size` bytes, in the arena from copies of `elements`.
     ///
     /// # Safety
     ///
     /// As for [`Arena::copy`].
-    unsafe fn tuple(&self, elements: &[T]) -> T;
+    unsafe fn tuple(&self, elements: &[T], size: usize) -> T;
 }
 
 /// The leading bytes of a key's order-preserving encoding.

@@ -160,7 +160,7 @@ every_kind! {
             _ => while scene.is_written() {
                 let mut seen = HashSet::new();
                 scan_all(&scene.table, Direction::Forward, 50, |object| {
-                    assert!(seen.insert(object.int_at(0)), "{object:?} came twice");
+                    assert!(seen.insert(object.int_at(0)), "{:?} came twice", object.to_value());
                 });
             },
         };

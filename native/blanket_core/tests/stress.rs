@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use blanket_core::{Kind, Term as _, UpdateError, pin};
+use blanket_core::{Kind, UpdateError, pin};
 use support::*;
 
 every_kind! {
@@ -144,10 +144,10 @@ fn check_counters(kind: Kind) {
                     heap.build(&int(key)),
                     Some(default),
                     &pin(),
-                    |object| -> Result<_, ()> {
-                        let count = object.int_at(1) + 1;
-                        let elements = [object.elements()[0], heap.build(&int(count))];
-                        Ok((elements.into_iter().collect(), count))
+                    |elements, _| -> Result<_, ()> {
+                        let count = elements[1].to_value().as_int() + 1;
+                        elements[1] = heap.build(&int(count));
+                        Ok(count)
                     },
                 );
                 match answer {

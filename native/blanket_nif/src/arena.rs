@@ -1,41 +1,104 @@
-//! Where the table's copies of terms live: environments that belong to no process.
+//! Where the table's copies of terms live: memory that belongs to no process.
 
+use std::cell::UnsafeCell;
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blanket_core::Arena;
+use bumpalo::Bump;
 use rustler::sys::{self, ErlNifEnv, ErlNifMapIterator, ErlNifMapIteratorEntry, ErlNifTerm};
 use smallvec::SmallVec;
 
 use crate::term::{BeamTerm, Type, make_tuple};
 
-/// An environment of `enif_alloc_env`.
+/// Flat objects in memory of our own, and what points at other memory in an environment of
+/// `enif_alloc_env`, which is made when it is needed.
 ///
-/// One thread may add to it while others read what is in it: adding allocates room behind the
+/// One thread may add to it while others read what is in it: neither the memory of flat objects
+/// nor an environment moves a term when another is added. An environment allocates room behind the
 /// terms that are there, in the current heap fragment or a new one, and links what hangs off the
 /// heap (binaries, references to resources) at the head of a list that readers never look at. It
-/// neither moves nor changes a term. An environment is not collected; its terms stay where they
-/// are until it is freed as a whole.
-pub struct EnvArena(NonNull<ErlNifEnv>);
+/// is not collected; its terms stay where they are until it is freed as a whole.
+pub struct EnvArena {
+    flat: UnsafeCell<Bump>,
+    env: UnsafeCell<Option<NonNull<ErlNifEnv>>>,
+    bytes: AtomicUsize,
+}
 
-// SAFETY: the environment belongs to no thread; see above for what threads may do at a time.
+// SAFETY: nothing here belongs to a thread; see above for what threads may do at a time.
 unsafe impl Send for EnvArena {}
 // SAFETY: as above; the calls that add to it are unsafe and demand one thread at a time.
 unsafe impl Sync for EnvArena {}
 
 const WORD: usize = size_of::<ErlNifTerm>();
+/// Bytes that an empty environment takes.
+const ENV: usize = 1024;
+/// Bytes of the first portion of memory for flat objects; each portion is twice the one before.
+const FIRST_PORTION: usize = 64;
+/// Bytes that a portion takes beyond what can be put there.
+const PORTION: usize = 64;
 /// Bytes of a binary beyond which the VM keeps them outside the heap.
 const HEAP_BINARY: usize = 64;
 const SMALL_MAP: usize = 32;
 
-impl Arena<BeamTerm> for EnvArena {
-    const OVERHEAD: usize = 1024;
+impl EnvArena {
+    fn add_bytes(&self, bytes: usize) {
+        let before = self.bytes.load(Ordering::Relaxed);
+        self.bytes.store(before + bytes, Ordering::Relaxed);
+    }
 
+    /// # Safety
+    ///
+    /// As for [`Arena::copy`].
+    unsafe fn flat_tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
+        // SAFETY: the caller is the only one to add to the arena.
+        let flat = unsafe { &mut *self.flat.get() };
+        let before = flat.allocated_bytes();
+        if before == 0 {
+            *flat = Bump::with_capacity(FIRST_PORTION);
+        }
+        let words: &mut [u64] = flat.alloc_slice_fill_with(elements.len() + 1, |at| match at {
+            0 => BeamTerm::tuple_header(elements.len()),
+            at => elements[at - 1].word(),
+        });
+        // SAFETY: a header and that many elements, which live as long as the arena.
+        let tuple = unsafe { BeamTerm::tuple_at(words.as_mut_ptr()) };
+        let grown = flat.allocated_bytes() - before;
+        if grown > 0 {
+            self.add_bytes(grown + PORTION);
+        }
+        tuple
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Arena::copy`].
+    unsafe fn env(&self) -> *mut ErlNifEnv {
+        // SAFETY: the caller is the only one to add to the arena.
+        let env = unsafe { &mut *self.env.get() };
+        env.get_or_insert_with(|| {
+            self.add_bytes(ENV);
+            // SAFETY: the function may be called on any thread.
+            let env = unsafe { sys::enif_alloc_env() };
+            NonNull::new(env).expect("the VM aborts when out of memory")
+        })
+        .as_ptr()
+    }
+}
+
+impl Arena<BeamTerm> for EnvArena {
     fn new() -> Self {
-        // SAFETY: the function may be called on any thread.
-        let env = unsafe { sys::enif_alloc_env() };
-        EnvArena(NonNull::new(env).expect("the VM aborts when out of memory"))
+        EnvArena {
+            flat: UnsafeCell::new(Bump::with_capacity(0)),
+            env: UnsafeCell::new(None),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn size(term: BeamTerm) -> usize {
@@ -43,9 +106,7 @@ impl Arena<BeamTerm> for EnvArena {
             return 0;
         }
         match term.as_tuple() {
-            Some(elements) if elements.iter().all(|element| element.is_immediate()) => {
-                (elements.len() + 1) * WORD
-            }
+            Some(elements) if is_flat(elements) => (elements.len() + 1) * WORD,
             _ => size_of_compound(term),
         }
     }
@@ -55,15 +116,27 @@ impl Arena<BeamTerm> for EnvArena {
         (elements.len() + 1) * WORD + inner
     }
 
-    unsafe fn copy(&self, term: BeamTerm) -> BeamTerm {
-        // SAFETY: the caller is the only one to add to the environment.
-        unsafe { term.copy_to(self.0.as_ptr()) }
+    unsafe fn copy(&self, term: BeamTerm, size: usize) -> BeamTerm {
+        // SAFETY: the caller is the only one to add to the arena.
+        unsafe {
+            match term.as_tuple() {
+                Some(elements) if is_flat(elements) => self.flat_tuple(elements),
+                _ => {
+                    self.add_bytes(size);
+                    term.copy_to(self.env())
+                }
+            }
+        }
     }
 
-    unsafe fn tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
-        let env = self.0.as_ptr();
-        // SAFETY: the caller is the only one to add to the environment.
+    unsafe fn tuple(&self, elements: &[BeamTerm], size: usize) -> BeamTerm {
+        // SAFETY: the caller is the only one to add to the arena.
         unsafe {
+            if is_flat(elements) {
+                return self.flat_tuple(elements);
+            }
+            self.add_bytes(size);
+            let env = self.env();
             let copies: SmallVec<[BeamTerm; 16]> = elements
                 .iter()
                 .map(|element| element.copy_to(env))
@@ -73,10 +146,16 @@ impl Arena<BeamTerm> for EnvArena {
     }
 }
 
+fn is_flat(elements: &[BeamTerm]) -> bool {
+    elements.iter().all(|element| element.is_immediate())
+}
+
 impl Drop for EnvArena {
     fn drop(&mut self) {
-        // SAFETY: made by enif_alloc_env, freed once; nobody holds a term of it any more.
-        unsafe { sys::enif_free_env(self.0.as_ptr()) };
+        if let Some(env) = self.env.get_mut() {
+            // SAFETY: made by enif_alloc_env, freed once; nobody holds a term of it any more.
+            unsafe { sys::enif_free_env(env.as_ptr()) };
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 use crate::atoms;
 use crate::registry::{self, Names};
 use crate::resource::{self, TableRef, TableResource};
-use crate::term::BeamTerm;
+use crate::term::{self, BeamTerm};
 
 pub type Function = unsafe extern "C" fn(*mut ErlNifEnv, c_int, *const ErlNifTerm) -> ErlNifTerm;
 
@@ -130,6 +130,12 @@ impl<'a> Call<'a> {
     pub fn copy(&self, term: BeamTerm) -> BeamTerm {
         // SAFETY: the environment is that of the running call.
         unsafe { term.copy_to(self.env) }
+    }
+
+    #[inline]
+    pub fn tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
+        // SAFETY: the elements are the caller's or immediates; the environment is the call's.
+        unsafe { term::make_tuple(self.env, elements) }
     }
 
     #[inline]

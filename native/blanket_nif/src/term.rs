@@ -41,6 +41,9 @@ pub enum Type {
     Other,
 }
 
+/// The last two bits of a word that points at a header.
+const BOXED: u64 = 2;
+
 /// The word of `[]`, an immediate.
 static NIL: AtomicU64 = AtomicU64::new(0);
 
@@ -86,11 +89,10 @@ impl BeamTerm {
     /// The elements, if the term is a tuple.
     #[inline]
     pub fn as_tuple<'a>(self) -> Option<&'a [BeamTerm]> {
-        const BOXED: u64 = 2;
         if self.word() & 3 != BOXED {
             return None;
         }
-        let header = ptr::with_exposed_provenance::<u64>((self.word() - BOXED) as usize);
+        let header = self.header();
         // SAFETY: the word of a term that is neither an immediate nor a list points, but for its
         // tag, at the term's header, and the memory lives as long as the term. A tuple's header is
         // its arity and six zero bits; the elements follow as one array of words.
@@ -98,6 +100,38 @@ impl BeamTerm {
             (*header & 0x3F == 0)
                 .then(|| std::slice::from_raw_parts(header.add(1).cast(), (*header >> 6) as usize))
         }
+    }
+
+    /// The first word of a tuple.
+    #[inline]
+    pub fn tuple_header(arity: usize) -> u64 {
+        (arity as u64) << 6
+    }
+
+    /// The tuple whose words these are, the header first.
+    ///
+    /// # Safety
+    ///
+    /// The words are a header and as many terms as it says, and live as long as the term is used.
+    #[inline]
+    pub unsafe fn tuple_at(words: *mut u64) -> Self {
+        // SAFETY: as promised.
+        unsafe { Self::from_word(words.expose_provenance() as u64 | BOXED) }
+    }
+
+    /// The header of a term that is neither an immediate nor a list.
+    #[inline]
+    fn header(self) -> *mut u64 {
+        ptr::with_exposed_provenance_mut((self.word() - BOXED) as usize)
+    }
+
+    /// # Safety
+    ///
+    /// The term is a tuple that has such an element.
+    #[inline]
+    unsafe fn slot<'a>(self, index: usize) -> &'a AtomicU64 {
+        // SAFETY: as promised; elements are words, aligned as such.
+        unsafe { AtomicU64::from_ptr(self.header().add(1 + index)) }
     }
 
     /// The elements, as the VM finds them.
@@ -380,8 +414,36 @@ impl Term for BeamTerm {
     }
 
     #[inline]
+    fn is_immediate(self) -> bool {
+        BeamTerm::is_immediate(self)
+    }
+
+    #[inline]
+    fn arity(self) -> usize {
+        // SAFETY: an object is a tuple, whose header is its arity and six zero bits.
+        unsafe { (*self.header() >> 6) as usize }
+    }
+
+    #[inline]
+    fn element(self, index: usize) -> Self {
+        assert!(index < self.arity(), "an element that the object has not");
+        // SAFETY: the elements stand behind the header.
+        unsafe { BeamTerm::from_word(self.slot(index).load(atomic::Ordering::Relaxed)) }
+    }
+
+    #[inline]
     fn elements(&self) -> &[Self] {
         self.as_tuple().unwrap_or_default()
+    }
+
+    #[inline]
+    unsafe fn set_element(self, index: usize, element: Self) {
+        assert!(index < self.arity(), "an element that the object has not");
+        // SAFETY: the elements stand behind the header; those of an arena may be written.
+        unsafe {
+            self.slot(index)
+                .store(element.word(), atomic::Ordering::Relaxed)
+        };
     }
 }
 
@@ -423,6 +485,9 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
             BeamTerm(bytes),
         ];
 
+        let mut words = [BeamTerm::tuple_header(2), atom.word(), nil.word()];
+        let own_tuple = BeamTerm::tuple_at(words.as_mut_ptr());
+        let vm_tuple = make_tuple(env, &[atom, nil]);
         let immediate = |terms: &[BeamTerm]| terms.iter().all(|term| term.is_immediate());
         let integer = |terms: &[BeamTerm]| terms.iter().any(|term| term.small_integer().is_some());
         if !decoded {
@@ -433,7 +498,9 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
             Err("terms on the heap are not tagged as expected")
         } else if heap
             .iter()
+            .chain([&own_tuple])
             .any(|term| term.as_tuple() != term.as_tuple_of_vm(env))
+            || sys::enif_is_identical(own_tuple.raw(), vm_tuple.raw()) == 0
         {
             Err("tuples are not laid out as expected")
         } else {

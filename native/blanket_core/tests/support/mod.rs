@@ -12,12 +12,12 @@ mod value;
 use std::thread;
 
 use blanket_core::{
-    Bounds, Bulk, BulkMode, Contended, Direction, Guard, Kind, Position, Progress, pin,
+    Bounds, Bulk, BulkMode, Contended, Direction, Guard, Kind, Object, Position, Progress, pin,
 };
 
 pub use model::Model;
 pub use pair::{Op, Pair};
-pub use plain::{Census, Heap, Plain, reclaim_until};
+pub use plain::{Census, Heap, Plain, Taken, reclaim_until};
 pub use program::{Domain, Program};
 pub use rng::Rng;
 pub use scene::{Scene, THREADS, is_bag, sealed, version_of};
@@ -69,14 +69,14 @@ pub fn delete<const MASK: u64>(table: &Table<Plain<MASK>>, key: &Value) {
 pub fn lookup<const MASK: u64>(table: &Table<Plain<MASK>>, key: &Value) -> Vec<Value> {
     retry(|guard| {
         let found = table.lookup(Heap::new().build(key), guard)?;
-        Ok(found.iter().map(Plain::to_value).collect())
+        Ok(found.iter().map(|object| object.to_value()).collect())
     })
 }
 
 pub fn take<const MASK: u64>(table: &Table<Plain<MASK>>, key: &Value) -> Vec<Value> {
     retry(|guard| {
         let taken = table.take(Heap::new().build(key), guard)?;
-        Ok(taken.iter().map(Plain::to_value).collect())
+        Ok(taken.iter().map(|object| object.to_value()).collect())
     })
 }
 
@@ -108,7 +108,7 @@ pub fn scan_all<const MASK: u64>(
     table: &Table<Plain<MASK>>,
     direction: Direction,
     max: usize,
-    mut see: impl FnMut(Plain<MASK>),
+    mut see: impl FnMut(Object<Plain<MASK>>),
 ) {
     let mut parked = Position::start().park();
     loop {

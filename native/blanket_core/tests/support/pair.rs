@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 
 use blanket_core::{
-    Bounds, Bulk, BulkMode, Direction, Kind, Objects, Progress, StepError, Term, UpdateError, pin,
+    Bounds, Bulk, BulkMode, Direction, Kind, Objects, Progress, StepError, Term, UpdateError,
+    Updated, pin,
 };
 
-use super::{Heap, Model, Plain, Table, Value, bulk, int, scan_all, tuple};
+use super::{Heap, Model, Plain, Table, Taken, Value, bulk, int, scan_all, tuple};
 
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -127,11 +128,12 @@ impl<const MASK: u64> Pair<MASK> {
                     term(key),
                     default.as_ref().map(term),
                     guard,
-                    |object| -> Result<_, ()> {
-                        let mut elements = object.elements().to_vec();
+                    |elements, updated| -> Result<_, ()> {
+                        let is_there = !model.lookup(key).is_empty();
+                        assert_eq!(updated == Updated::Object, is_there);
                         let sum = elements.pop().unwrap().to_value().as_int() + by;
                         elements.push(term(&int(sum)));
-                        Ok((elements.into(), sum))
+                        Ok(sum)
                     },
                 );
                 let answer = answer.map_err(|_| "rejected").unwrap();
@@ -146,8 +148,9 @@ impl<const MASK: u64> Pair<MASK> {
                 same(op, answer, expected)
             }
             Op::RejectedUpdate(key) => {
-                let answer = table.update(term(key), None, guard, |object| {
-                    Err::<(_, ()), _>(object.to_value())
+                let answer = table.update(term(key), None, guard, |elements, _| {
+                    let elements: Vec<_> = elements.iter().map(|e| e.to_value()).collect();
+                    Err::<(), _>(tuple(elements))
                 });
                 let seen = match answer {
                     Ok(None) => None,
@@ -263,7 +266,11 @@ impl<const MASK: u64> Pair<MASK> {
             Direction::Backward => table.last(guard).unwrap(),
         };
         while let Some(object) = step.as_ref().and_then(Objects::first) {
-            seen.extend(step.iter().flat_map(Objects::iter).map(Plain::to_value));
+            seen.extend(
+                step.iter()
+                    .flat_map(Objects::iter)
+                    .map(|object| object.to_value()),
+            );
             if seen.len() > self.model.len() {
                 break;
             }
@@ -291,7 +298,7 @@ impl<const MASK: u64> Pair<MASK> {
             let heap = Heap::<MASK>::new();
             let key = heap.build(&self.model.key_of(&objects[0]));
             let found = self.table.lookup(key, &pin()).map(|found| {
-                let found: Vec<_> = found.iter().map(Plain::to_value).collect();
+                let found: Vec<_> = found.iter().map(|object| object.to_value()).collect();
                 found
             });
             same("lookup", found.unwrap().as_slice(), objects)?;
@@ -320,7 +327,7 @@ fn same_objects<const MASK: u64>(
     let found: Vec<_> = found
         .iter()
         .flat_map(Objects::iter)
-        .map(Plain::to_value)
+        .map(|object| object.to_value())
         .collect();
     same(op, found.as_slice(), expected)
 }

@@ -1,9 +1,10 @@
-//! A term in plain Rust: a pointer to a node on the heap, owned by an arena.
+//! A term in plain Rust: an integer, or a pointer to a node on the heap, owned by an arena.
 //!
 //! The arena watches the engine. A node that died says so when it is used (its memory is kept
 //! for a while), two threads that add to one arena at a time are told, and a [`Census`] counts
 //! what is alive, so that a test can see that all of it was given back.
 
+use std::borrow::Cow;
 use std::cell::{RefCell, UnsafeCell};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -11,12 +12,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use blanket_core::{Arena, Encoding, Term, pin};
+use blanket_core::{Arena, Encoding, Object, Term, pin};
 
 use super::value::{self, Shape, Shaped, Value};
 
@@ -29,10 +30,20 @@ pub struct Plain<const MASK: u64>(*const Node<MASK>);
 
 struct Node<const MASK: u64> {
     canary: AtomicU64,
-    shape: Shape<Plain<MASK>>,
+    shape: Shape<Element<MASK>>,
 }
 
-// SAFETY: a node is never changed while it is alive, and its canary is atomic.
+/// An element of a tuple, which may be written.
+#[repr(transparent)]
+struct Element<const MASK: u64>(AtomicPtr<Node<MASK>>);
+
+impl<const MASK: u64> Element<MASK> {
+    fn get(&self) -> Plain<MASK> {
+        Plain(self.0.load(Relaxed))
+    }
+}
+
+// SAFETY: all that is changed in a node while it is alive is atomic.
 unsafe impl<const MASK: u64> Send for Plain<MASK> {}
 // SAFETY: as above.
 unsafe impl<const MASK: u64> Sync for Plain<MASK> {}
@@ -50,27 +61,65 @@ impl<const MASK: u64> Plain<MASK> {
     }
 
     pub fn to_value(self) -> Value {
-        Value(match self.shape() {
-            Shape::Int(number) => Shape::Int(*number),
-            Shape::Float(number) => Shape::Float(*number),
-            Shape::Text(text) => Shape::Text(text.clone()),
-            Shape::Tuple(elements) => Shape::Tuple(elements.iter().map(|e| e.to_value()).collect()),
-            Shape::Bytes(bytes) => Shape::Bytes(bytes.clone()),
-        })
+        Value(map_shape(&self.shape(), |element| element.to_value()))
     }
 
-    /// The integer at `index` of a tuple.
-    pub fn int_at(self, index: usize) -> i64 {
-        match self.elements()[index].shape() {
-            Shape::Int(number) => *number,
-            _ => panic!("{self:?} has no integer at {index}"),
+    /// An integer, which takes no memory unless it is very large.
+    fn immediate(number: i64) -> Option<Self> {
+        let word = number << 1 | 1;
+        (word >> 1 == number).then(|| Plain(ptr::without_provenance(word as usize)))
+    }
+
+    fn as_immediate(self) -> Option<i64> {
+        let word = self.0.addr() as i64;
+        (word & 1 == 1).then_some(word >> 1)
+    }
+
+    fn tuple(&self) -> &[Element<MASK>] {
+        match &self.node().shape {
+            Shape::Tuple(elements) => elements,
+            _ => panic!("{self:?} is not a tuple"),
         }
     }
 }
 
+fn map_shape<A, B>(shape: &Shape<A>, element: impl FnMut(&A) -> B) -> Shape<B> {
+    match shape {
+        Shape::Int(number) => Shape::Int(*number),
+        Shape::Float(number) => Shape::Float(*number),
+        Shape::Text(text) => Shape::Text(text.clone()),
+        Shape::Tuple(elements) => Shape::Tuple(elements.iter().map(element).collect()),
+        Shape::Bytes(bytes) => Shape::Bytes(bytes.clone()),
+    }
+}
+
 impl<const MASK: u64> Shaped for Plain<MASK> {
-    fn shape(&self) -> &Shape<Self> {
-        &self.node().shape
+    fn shape(&self) -> Cow<'_, Shape<Self>> {
+        Cow::Owned(match self.as_immediate() {
+            Some(number) => Shape::Int(number),
+            None => map_shape(&self.node().shape, Element::get),
+        })
+    }
+}
+
+/// What a reader took of an object, as a value; the integer at an index of it.
+pub trait Taken {
+    fn to_value(&self) -> Value;
+    fn int_at(&self, index: usize) -> i64;
+}
+
+impl<const MASK: u64> Taken for Object<Plain<MASK>> {
+    fn to_value(&self) -> Value {
+        value::tuple(
+            self.elements()
+                .iter()
+                .map(|e| e.to_value())
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn int_at(&self, index: usize) -> i64 {
+        self.elements()[index].to_value().as_int()
     }
 }
 
@@ -107,11 +156,27 @@ impl<const MASK: u64> Term for Plain<MASK> {
         value::encode(&self, out);
     }
 
+    fn is_immediate(self) -> bool {
+        self.as_immediate().is_some()
+    }
+
+    fn arity(self) -> usize {
+        self.tuple().len()
+    }
+
+    fn element(self, index: usize) -> Self {
+        self.tuple()[index].get()
+    }
+
     fn elements(&self) -> &[Self] {
-        match self.shape() {
-            Shape::Tuple(elements) => elements,
-            _ => panic!("{self:?} is not a tuple"),
-        }
+        let elements = self.tuple();
+        // SAFETY: both wrap a pointer to a node, and the tuple is not being written.
+        unsafe { std::slice::from_raw_parts(elements.as_ptr().cast(), elements.len()) }
+    }
+
+    unsafe fn set_element(self, index: usize, element: Self) {
+        let old = self.tuple()[index].0.swap(element.0.cast_mut(), Relaxed);
+        assert!(Plain(old).is_immediate() && element.is_immediate());
     }
 }
 
@@ -150,22 +215,29 @@ struct Filling<'a, const MASK: u64>(&'a mut Vec<*mut Node<MASK>>);
 
 impl<const MASK: u64> Filling<'_, MASK> {
     fn copy<E: Shaped>(&mut self, term: &E) -> Plain<MASK> {
-        let shape = match term.shape() {
-            Shape::Int(number) => Shape::Int(*number),
-            Shape::Float(number) => Shape::Float(*number),
-            Shape::Text(text) => Shape::Text(text.clone()),
-            Shape::Tuple(elements) => return self.tuple(elements),
-            Shape::Bytes(bytes) => Shape::Bytes(bytes.clone()),
-        };
+        let shape = &*term.shape();
+        if let Shape::Int(number) = *shape
+            && let Some(immediate) = Plain::immediate(number)
+        {
+            return immediate;
+        }
+        let shape = map_shape(shape, |element| self.element(element));
         self.node(shape)
     }
 
-    fn tuple<E: Shaped>(&mut self, elements: &[E]) -> Plain<MASK> {
-        let elements = elements.iter().map(|element| self.copy(element)).collect();
+    fn element<E: Shaped>(&mut self, element: &E) -> Element<MASK> {
+        Element(AtomicPtr::new(self.copy(element).0.cast_mut()))
+    }
+
+    fn tuple(&mut self, elements: &[Plain<MASK>]) -> Plain<MASK> {
+        let elements = elements
+            .iter()
+            .map(|element| self.element(element))
+            .collect();
         self.node(Shape::Tuple(elements))
     }
 
-    fn node(&mut self, shape: Shape<Plain<MASK>>) -> Plain<MASK> {
+    fn node(&mut self, shape: Shape<Element<MASK>>) -> Plain<MASK> {
         let node = Box::into_raw(Box::new(Node {
             canary: AtomicU64::new(ALIVE),
             shape,
@@ -175,10 +247,10 @@ impl<const MASK: u64> Filling<'_, MASK> {
     }
 }
 
-impl<const MASK: u64> Arena<Plain<MASK>> for Nodes<MASK> {
-    /// About what an empty environment of the BEAM takes.
-    const OVERHEAD: usize = 1024;
+/// About what an empty environment of the BEAM takes.
+const OVERHEAD: usize = 1024;
 
+impl<const MASK: u64> Arena<Plain<MASK>> for Nodes<MASK> {
     fn new() -> Self {
         let census = Census::current();
         census.arenas.fetch_add(1, Relaxed);
@@ -198,21 +270,28 @@ impl<const MASK: u64> Arena<Plain<MASK>> for Nodes<MASK> {
         tuple_size(elements)
     }
 
-    unsafe fn copy(&self, term: Plain<MASK>) -> Plain<MASK> {
+    fn bytes(&self) -> usize {
+        OVERHEAD + self.bytes.load(Relaxed)
+    }
+
+    unsafe fn copy(&self, term: Plain<MASK>, _size: usize) -> Plain<MASK> {
         self.add(|filling| filling.copy(&term))
     }
 
-    unsafe fn tuple(&self, elements: &[Plain<MASK>]) -> Plain<MASK> {
+    unsafe fn tuple(&self, elements: &[Plain<MASK>], _size: usize) -> Plain<MASK> {
         self.add(|filling| filling.tuple(elements))
     }
 }
 
 /// The bytes of a term with all that is in it.
 fn size<const MASK: u64>(term: &Plain<MASK>) -> usize {
-    match term.shape() {
+    if term.is_immediate() {
+        return 0;
+    }
+    match &term.node().shape {
         Shape::Int(_) | Shape::Float(_) => size_of::<Node<MASK>>(),
         Shape::Text(text) => size_of::<Node<MASK>>() + text.len(),
-        Shape::Tuple(elements) => tuple_size(elements),
+        Shape::Tuple(_) => tuple_size(term.elements()),
         Shape::Bytes(bytes) => size_of::<Node<MASK>>() + bytes.len(),
     }
 }

@@ -4,6 +4,7 @@
 //! a term in an arena. Order and match are the BEAM's: numbers are ordered by exact value and
 //! match only within their type; numbers < texts < tuples (by size first) < bytes.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -21,8 +22,8 @@ pub enum Shape<E> {
     Bytes(Vec<u8>),
 }
 
-pub trait Shaped: Sized {
-    fn shape(&self) -> &Shape<Self>;
+pub trait Shaped: Sized + Clone {
+    fn shape(&self) -> Cow<'_, Shape<Self>>;
 }
 
 #[derive(Clone)]
@@ -49,8 +50,8 @@ pub fn tuple(elements: impl Into<Vec<Value>>) -> Value {
 }
 
 impl Shaped for Value {
-    fn shape(&self) -> &Shape<Value> {
-        &self.0
+    fn shape(&self) -> Cow<'_, Shape<Value>> {
+        Cow::Borrowed(&self.0)
     }
 }
 
@@ -91,7 +92,7 @@ impl fmt::Debug for Value {
 }
 
 pub fn write<E: Shaped + fmt::Debug>(term: &E, f: &mut fmt::Formatter) -> fmt::Result {
-    match term.shape() {
+    match &*term.shape() {
         Shape::Int(number) => write!(f, "{number}"),
         Shape::Float(number) => write!(f, "{number:?}"),
         Shape::Text(text) => write!(f, "{text}"),
@@ -101,7 +102,7 @@ pub fn write<E: Shaped + fmt::Debug>(term: &E, f: &mut fmt::Formatter) -> fmt::R
 }
 
 pub fn matches<A: Shaped, B: Shaped>(a: &A, b: &B) -> bool {
-    match (a.shape(), b.shape()) {
+    match (&*a.shape(), &*b.shape()) {
         (Shape::Int(a), Shape::Int(b)) => a == b,
         (Shape::Float(a), Shape::Float(b)) => a == b,
         (Shape::Text(a), Shape::Text(b)) => a == b,
@@ -114,7 +115,7 @@ pub fn matches<A: Shaped, B: Shaped>(a: &A, b: &B) -> bool {
 }
 
 pub fn compare<A: Shaped, B: Shaped>(a: &A, b: &B) -> Ordering {
-    match (a.shape(), b.shape()) {
+    match (&*a.shape(), &*b.shape()) {
         (Shape::Int(a), Shape::Int(b)) => a.cmp(b),
         (Shape::Float(a), Shape::Float(b)) => a.total_cmp(b),
         (Shape::Int(a), Shape::Float(b)) => compare_int_to_float(*a, *b),
@@ -159,7 +160,7 @@ pub fn hash<E: Shaped>(term: &E) -> u64 {
             .iter()
             .fold(kind, |hash, &byte| mix(hash ^ u64::from(byte)))
     };
-    match term.shape() {
+    match &*term.shape() {
         Shape::Int(number) => mix(mix(*number as u64) ^ 1),
         Shape::Float(number) => mix(mix(number.to_bits()) ^ 2),
         Shape::Text(text) => bytes_hash(3, text.as_bytes()),
@@ -183,7 +184,7 @@ pub fn encode<E: Shaped>(term: &E, out: &mut Encoding) {
     if out.is_full() {
         return;
     }
-    let shape = term.shape();
+    let shape = &*term.shape();
     out.push(rank(shape));
     match shape {
         Shape::Int(number) => out.push_u64(float_in_order(*number as f64)),

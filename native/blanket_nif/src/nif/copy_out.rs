@@ -1,6 +1,6 @@
 //! Found objects, copied to the caller as a list.
 
-use blanket_core::{Objects, ParkedObjects};
+use blanket_core::{Object, Objects, ParkedObjects};
 use smallvec::SmallVec;
 
 use crate::raw::{Answer, Call, Failure};
@@ -20,15 +20,22 @@ const FEW: usize = Slice::OBJECTS;
 
 /// The part of `object`, copied; badarg where the object has no such element.
 #[inline]
-pub fn part(call: &Call<'_>, object: BeamTerm, part: Part) -> Answer {
-    let term = match part {
-        Part::Object => object,
+pub fn part(call: &Call<'_>, object: Object<BeamTerm>, part: Part) -> Answer {
+    Ok(match part {
+        Part::Object => whole(call, object),
         Part::Element(index) => {
-            let elements = object.as_tuple().unwrap_or_default();
-            *elements.get(index).ok_or(Failure::BadArg)?
+            let element = object.elements().get(index).ok_or(Failure::BadArg)?;
+            call.copy(*element)
         }
-    };
-    Ok(call.copy(term))
+    })
+}
+
+#[inline]
+pub fn whole(call: &Call<'_>, object: Object<BeamTerm>) -> BeamTerm {
+    match object.whole() {
+        Some(object) => call.copy(object),
+        None => call.tuple(object.elements()),
+    }
 }
 
 #[inline]

@@ -2,6 +2,7 @@
 
 use blanket_core::{Direction, Kind, Objects, Parked, Position, StepError};
 
+use super::copy_out;
 use crate::atoms;
 use crate::raw::{Answer, Call, Failure, export};
 use crate::resource::TableRef;
@@ -52,12 +53,10 @@ impl From<StepError> for Failure {
 /// The key of the objects found, copied to the caller.
 fn key(call: &Call<'_>, found: Option<Objects<'_, BeamTerm>>, keypos: usize) -> Answer {
     let object = found.and_then(|objects| objects.first());
-    Ok(
-        match object.and_then(|object| object.as_tuple()?.get(keypos - 1)) {
-            Some(&key) => call.copy(key),
-            None => BeamTerm::from(atoms::end_of_table()),
-        },
-    )
+    Ok(match object {
+        Some(object) => call.copy(object.elements()[keypos - 1]),
+        None => BeamTerm::from(atoms::end_of_table()),
+    })
 }
 
 fn tab2list(call: &Call<'_>) -> Answer {
@@ -110,7 +109,7 @@ impl Work for TabToList {
                 found.reverse();
             }
             for &object in &found {
-                *live = call.cell(call.copy(object), *live);
+                *live = call.cell(copy_out::whole(call, object), *live);
             }
             match next {
                 None => return Ok(Step::Done(*live)),

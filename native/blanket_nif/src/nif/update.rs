@@ -1,6 +1,6 @@
 //! Changing elements of an object in place.
 
-use blanket_core::{Kind, UpdateError};
+use blanket_core::{Kind, UpdateError, Updated};
 use rustler::sys::ErlNifEnv;
 use smallvec::SmallVec;
 
@@ -17,7 +17,7 @@ export! {
     c"update_element"/4 = update_element_or;
 }
 
-type Elements = SmallVec<[BeamTerm; 8]>;
+type Elements = blanket_core::Elements<BeamTerm>;
 
 fn update_counter(call: &Call<'_>) -> Answer {
     count(call, None)
@@ -176,14 +176,13 @@ fn update<R>(
     }
     let key = call.args[1];
     let keypos = table.table.keypos();
-    let updated = table.table.update(key, default, call.guard, |current| {
-        let mut elements = Elements::from_slice(current.as_tuple().unwrap_or_default());
-        if default == Some(current) {
+    let changed = |elements: &mut Elements, updated| {
+        if updated == Updated::Default {
             *elements.get_mut(keypos - 1).ok_or(Failure::BadArg)? = key;
         }
-        let result = change(&mut elements, keypos)?;
-        Ok((elements, result))
-    });
+        change(elements, keypos)
+    };
+    let updated = table.table.update(key, default, call.guard, changed);
     updated.map_err(|error| match error {
         UpdateError::Contended => Failure::Contended,
         UpdateError::Rejected(failure) => failure,

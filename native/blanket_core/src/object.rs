@@ -1,0 +1,86 @@
+//! An object as a reader sees it.
+//!
+//! Most objects never change: a new version of one is put elsewhere. But a *flat* object, a short
+//! tuple of immediates, is overwritten in place where its key has no other. So a reader does not
+//! follow the word of such an object but takes its elements along, and uses them only after it saw
+//! that the leaf was intact while it read.
+
+use crate::term::Term;
+
+/// An object as it was at one instant; valid while the guard lives that it was read under.
+#[derive(Clone, Copy)]
+pub struct Object<T> {
+    object: T,
+    /// Of a flat object, its elements.
+    taken: u32,
+    elements: [T; MOST],
+}
+
+/// The largest arity of a flat object.
+const MOST: usize = 6;
+
+impl<T: Term> Object<T> {
+    /// For an object that is not written in place.
+    #[inline]
+    pub(crate) fn fixed(object: T) -> Self {
+        Object {
+            object,
+            taken: 0,
+            elements: [object; MOST],
+        }
+    }
+
+    /// For an object that may be written while it is taken: what came out means nothing then.
+    #[inline]
+    pub(crate) fn take(object: T) -> Self {
+        let mut taken = Self::fixed(object);
+        let arity = object.arity();
+        if arity <= MOST {
+            let mut flat = true;
+            for index in 0..arity {
+                let element = object.element(index);
+                flat &= element.is_immediate();
+                taken.elements[index] = element;
+            }
+            if flat {
+                taken.taken = arity as u32;
+            }
+        }
+        taken
+    }
+
+    #[inline]
+    pub fn elements(&self) -> &[T] {
+        match self.taken {
+            0 => self.object.elements(),
+            taken => &self.elements[..taken as usize],
+        }
+    }
+
+    /// The object itself; `None` where it is flat, and may be something else by now.
+    #[inline]
+    pub fn whole(&self) -> Option<T> {
+        (self.taken == 0).then_some(self.object)
+    }
+}
+
+/// Overwrites an object that is flat, and stays so.
+///
+/// # Safety
+///
+/// The object is in a page, the lock of the one leaf that it belongs to is held, and those who
+/// read it without that lock [take](Object::take) it.
+pub(crate) unsafe fn overwrite<T: Term>(object: T, elements: &[T]) -> bool {
+    let arity = object.arity();
+    let fits = arity == elements.len()
+        && arity <= MOST
+        && elements.iter().all(|element| element.is_immediate())
+        && (0..arity).all(|index| object.element(index).is_immediate());
+    if fits {
+        for (index, &element) in elements.iter().enumerate() {
+            // SAFETY: the caller's promise; old and new elements are immediates.
+            unsafe { object.set_element(index, element) };
+        }
+    }
+    fits
+}

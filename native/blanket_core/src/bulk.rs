@@ -17,7 +17,7 @@ use crate::directory::{Directory, LeafOf, LockedOf, ProbeOf};
 use crate::discard::discard;
 use crate::leaf::{Body, Full, Probe, key_of};
 use crate::lock::{Contended, Intact};
-use crate::table::{AnyDirectory, Shape, Store, Table};
+use crate::table::{AnyDirectory, Kind, Shape, Store, Table};
 use crate::term::{Arena, Term};
 
 /// What a list insert does about keys that are there already.
@@ -32,8 +32,10 @@ pub enum BulkMode {
 /// How far a list insert has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Call again, best after others have run.
+    /// Call again.
     Pending,
+    /// Call again after others have run: one of them has a leaf that is needed.
+    Contended,
     /// It is over; whether the objects were inserted.
     Done(bool),
 }
@@ -52,6 +54,10 @@ impl<T: Term> Item<T> {
         }
     }
 
+    fn probe<D: Directory<T>>(&self, keypos: usize) -> ProbeOf<T, D> {
+        ProbeOf::<T, D>::ranked(self.rank, key_of(self.object, keypos))
+    }
+
     fn cmp<D: Directory<T>>(&self, other: &Self, keypos: usize) -> Ordering {
         self.rank.cmp(&other.rank).then_with(|| {
             ProbeOf::<T, D>::tie(key_of(self.object, keypos), key_of(other.object, keypos))
@@ -66,6 +72,8 @@ struct Holding<T: Term, D: Directory<T>> {
     leaves: Vec<*const LeafOf<T, D>>,
     /// The leaf that is at work.
     at: usize,
+    /// It has room for what is coming.
+    prepared: bool,
 }
 
 // SAFETY: the pointers lead into the store, which is held here and may be used on any thread.
@@ -81,6 +89,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
             directory,
             leaves: Vec::new(),
             at: 0,
+            prepared: false,
         }
     }
 
@@ -88,8 +97,9 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         &self.store.shape
     }
 
-    fn probe(&self, object: T) -> ProbeOf<T, D> {
-        ProbeOf::<T, D>::of(key_of(object, self.shape().keypos))
+    fn directory(&self) -> &D {
+        // SAFETY: the directory is part of the store, which is held.
+        unsafe { &*self.directory }
     }
 
     /// A leaf that is held.
@@ -99,68 +109,116 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         ManuallyDrop::new(unsafe { (*self.leaves[at]).adopt() })
     }
 
-    /// Locks the leaf of the next object. Objects come in the order of the leaves, so two list
-    /// inserts never wait for each other in a circle.
-    fn lock(&mut self, object: T, guard: &Guard) -> Result<(), Contended> {
-        let probe = self.probe(object);
-        if let Some(last) = self.leaves.len().checked_sub(1)
-            && self.adopt(last).body(guard).covers(&probe)
-        {
-            return Ok(());
-        }
+    /// How many of `items` are in a leaf that is held, which has the first.
+    fn covered(&self, at: usize, items: &[Item<T>], guard: &Guard) -> usize {
+        let (locked, keypos) = (self.adopt(at), self.shape().keypos);
+        let body = locked.body(guard);
+        items.partition_point(|item| body.covers(&item.probe::<D>(keypos)))
+    }
+
+    /// Locks the leaf of the first item; answers how many of the items it has. Items come in the
+    /// order of the leaves, so two list inserts never wait for each other in a circle.
+    fn lock(&mut self, items: &[Item<T>], guard: &Guard) -> Result<usize, Contended> {
+        let Some(first) = items.first() else {
+            return Ok(0);
+        };
+        let probe = first.probe::<D>(self.shape().keypos);
         loop {
-            // SAFETY: the directory is part of the store, which is held.
-            let directory = unsafe { &*self.directory };
-            let locked = directory.leaf(&probe, guard).lock()?;
-            if locked.body(guard).covers(&probe) {
-                self.leaves.push(locked.leaf());
-                locked.keep();
-                return Ok(());
+            let locked = self.directory().leaf(&probe, guard).lock()?;
+            if !locked.body(guard).covers(&probe) {
+                continue;
             }
+            let leaf: *const _ = locked.keep();
+            self.leaves.push(leaf);
+            return Ok(self.covered(self.leaves.len() - 1, items, guard));
         }
     }
 
-    /// Whether the key of the next object is there already.
-    fn is_there(&mut self, object: T, guard: &Guard) -> bool {
-        let probe = self.probe(object);
+    /// Whether the item's key is there already.
+    fn is_there(&mut self, item: &Item<T>, guard: &Guard) -> bool {
+        let keypos = self.shape().keypos;
+        let probe = item.probe::<D>(keypos);
         self.go_to(&probe, guard);
         let locked = self.adopt(self.at);
-        let keypos = self.shape().keypos;
-        let group = locked
-            .body(guard)
-            .group(&probe, keypos, Intact::LOCKED, guard);
+        let body = locked.body(guard);
+        let group = body.group(&probe, keypos, Intact::LOCKED, guard);
         group.is_ok_and(|slots| !slots.is_empty())
     }
 
-    /// Puts the next object in its leaf.
-    fn put(&mut self, object: T, guard: &Guard) {
-        let store = Arc::clone(&self.store);
-        let context = store.shape.context();
-        let probe = self.probe(object);
+    /// Puts the first item in its leaf.
+    fn put(&mut self, items: &[Item<T>], guard: &Guard) {
+        let Some(item) = items.first() else { return };
+        let probe = item.probe::<D>(self.shape().keypos);
+        self.go_to(&probe, guard);
+        if !std::mem::replace(&mut self.prepared, true) {
+            self.prepare(items, guard);
+        }
         loop {
-            self.go_to(&probe, guard);
-            let mut locked = self.adopt(self.at);
-            let put = store
-                .shape
-                .put(&mut locked.group(probe, context, guard), object);
+            let (shape, mut locked) = (self.shape(), self.adopt(self.at));
+            let context = shape.context();
+            let put = shape.put(&mut locked.group(probe, context, guard), item.object);
             let Err(Full) = put else { return };
-            if locked.make_room(context.bounds, context.keypos, guard) {
-                continue;
-            }
-            // SAFETY: the directory is part of the store, which is held.
-            let directory = unsafe { &*self.directory };
-            if let Some(upper) = directory.split(&mut locked, &probe, context, guard) {
-                let leaf: *const _ = upper.leaf();
-                upper.keep();
-                self.leaves.insert(self.at + 1, leaf);
+            let entries = locked.body(guard).len() + 1;
+            if !locked.make_room(entries, context, guard) {
+                self.split([item, item], guard);
+                self.go_to(&probe, guard);
             }
         }
     }
 
+    /// Sees to it that the leaf at work is large enough for the items that it is going to have, but
+    /// no larger than if none of them were new. Items come in the order of the slots: a leaf that
+    /// grew with them would have them crowd together in its front.
+    fn prepare(&mut self, items: &[Item<T>], guard: &Guard) {
+        let bounds = &self.shape().bounds;
+        let window = &items[..items.len().min(2 * bounds.hash_leaf)];
+        loop {
+            let (shape, mut locked) = (self.shape(), self.adopt(self.at));
+            let coming = &window[..self.covered(self.at, window, guard)];
+            let entries = slots(shape, coming);
+            let body = locked.body(guard);
+            if entries <= body.len() || body.has_room(entries) {
+                return;
+            }
+            let [Some(first), Some(last)] = [coming.first(), coming.last()] else {
+                return;
+            };
+            let (context, ends) = (shape.context(), [first, last]);
+            let probes = ends.map(|item| item.probe::<D>(context.keypos));
+            if !self
+                .directory()
+                .splits_ahead(body, entries, &probes, context)
+            {
+                locked.make_room(entries, context, guard);
+                return;
+            }
+            self.split(ends, guard);
+            self.go_to(&probes[0], guard);
+        }
+    }
+
+    /// Splits the leaf at work, which is too small for what comes from one item to the other.
+    fn split(&mut self, ends: [&Item<T>; 2], guard: &Guard) {
+        let (shape, mut locked) = (self.shape(), self.adopt(self.at));
+        let probes = ends.map(|item| item.probe::<D>(shape.keypos));
+        let directory = self.directory();
+        let upper = directory.split(&mut locked, &probes, shape.context(), guard);
+        if let Some(leaf) = upper.map(LockedOf::<T, D>::keep) {
+            self.leaves.insert(self.at + 1, leaf);
+        }
+    }
+
+    /// Makes the leaf that has `probe` the one at work.
     fn go_to(&mut self, probe: &ProbeOf<T, D>, guard: &Guard) {
         while !self.adopt(self.at).body(guard).covers(probe) {
             self.at += 1;
+            self.prepared = false;
         }
+    }
+
+    fn rewind(&mut self) {
+        self.at = 0;
+        self.prepared = false;
     }
 
     /// Lets go of the lock taken last; false when none is left.
@@ -178,6 +236,18 @@ impl<T: Term, D: Directory<T>> Drop for Holding<T, D> {
     fn drop(&mut self) {
         while self.unlock_one() {}
     }
+}
+
+/// The slots that items take in a leaf, if they are all new.
+fn slots<T: Term>(shape: &Shape, items: &[Item<T>]) -> usize {
+    let most = match shape.kind {
+        Kind::Set | Kind::OrderedSet => 1,
+        Kind::Bag | Kind::DuplicateBag => shape.bounds.run,
+    };
+    items
+        .chunk_by(|one, two| one.rank == two.rank)
+        .map(|group| if group.len() > most { 1 } else { group.len() })
+        .sum()
 }
 
 /// A list insert that is handled in one go. The objects are the caller's.
@@ -202,22 +272,19 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
     }
 
     pub fn run(mut self, mode: BulkMode, guard: &Guard) -> Result<bool, Contended> {
-        for item in &self.items {
-            self.holding.lock(item.object, guard)?;
+        let (items, holding) = (&self.items, &mut self.holding);
+        let mut locked = 0;
+        while locked < items.len() {
+            locked += holding.lock(&items[locked..], guard)?;
         }
         if mode == BulkMode::InsertNew {
-            let holding = &mut self.holding;
-            if self
-                .items
-                .iter()
-                .any(|item| holding.is_there(item.object, guard))
-            {
+            if items.iter().any(|item| holding.is_there(item, guard)) {
                 return Ok(false);
             }
-            self.holding.at = 0;
+            holding.rewind();
         }
-        for item in &self.items {
-            self.holding.put(item.object, guard);
+        for at in 0..items.len() {
+            holding.put(&items[at..], guard);
         }
         Ok(true)
     }
@@ -304,6 +371,18 @@ struct Front<T: Term, D: Directory<T>> {
     _directory: std::marker::PhantomData<fn() -> D>,
 }
 
+impl<T: Term, D: Directory<T>> Front<T, D> {
+    fn of(portions: &[Vec<Item<T>>], portion: usize, at: usize, keypos: usize) -> Option<Self> {
+        Some(Front {
+            item: *portions[portion].get(at)?,
+            portion,
+            at,
+            keypos,
+            _directory: std::marker::PhantomData,
+        })
+    }
+}
+
 impl<T: Term, D: Directory<T>> Ord for Front<T, D> {
     fn cmp(&self, other: &Self) -> Ordering {
         let order = self.item.cmp::<D>(&other.item, self.keypos);
@@ -375,61 +454,54 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
     }
 
     fn step(&mut self, mut budget: usize) -> Progress {
-        let guard = &pin();
+        let (guard, keypos) = (&pin(), self.keypos());
         loop {
             match &mut self.phase {
                 Phase::Collect => {
                     self.sort_last();
                     let count = self.portions.iter().map(Vec::len).sum();
                     self.sorted.reserve_exact(count);
-                    let fronts = (0..self.portions.len()).filter_map(|at| self.front(at, 0));
+                    let fronts = (0..self.portions.len())
+                        .filter_map(|portion| Front::of(&self.portions, portion, 0, keypos));
                     self.phase = Phase::Merge(fronts.collect());
                 }
-                Phase::Merge(fronts) => {
-                    let Some(front) = fronts.pop() else {
-                        self.portions = Vec::new();
-                        self.phase = Phase::Lock(0);
-                        continue;
-                    };
-                    let Front {
-                        item, portion, at, ..
-                    } = front;
-                    self.sorted.push(item);
-                    let next = self.front(portion, at + 1);
-                    if let Phase::Merge(fronts) = &mut self.phase {
-                        fronts.extend(next);
+                Phase::Merge(fronts) => match fronts.pop() {
+                    Some(front) => {
+                        self.sorted.push(front.item);
+                        match Front::of(&self.portions, front.portion, front.at + 1, keypos) {
+                            Some(next) => fronts.push(next),
+                            None => self.portions[front.portion] = Vec::new(),
+                        }
+                    }
+                    None => self.phase = Phase::Lock(0),
+                },
+                Phase::Lock(at) if *at < self.sorted.len() => {
+                    match self.holding.lock(&self.sorted[*at..], guard) {
+                        Ok(locked) => *at += locked,
+                        Err(Contended) => return Progress::Contended,
                     }
                 }
-                Phase::Lock(at) => match self.sorted.get(*at) {
-                    Some(item) => {
-                        if self.holding.lock(item.object, guard).is_err() {
-                            return Progress::Pending;
-                        }
-                        *at += 1;
+                Phase::Lock(_) => {
+                    self.phase = match self.mode {
+                        BulkMode::Insert => Phase::Put(0),
+                        BulkMode::InsertNew => Phase::Check(0),
                     }
-                    None if self.mode == BulkMode::InsertNew => self.phase = Phase::Check(0),
-                    None => self.phase = Phase::Put(0),
-                },
+                }
                 Phase::Check(at) => match self.sorted.get(*at) {
-                    Some(item) => {
-                        if self.holding.is_there(item.object, guard) {
-                            self.phase = Phase::Unlock(false);
-                        } else {
-                            *at += 1;
-                        }
+                    Some(item) if self.holding.is_there(item, guard) => {
+                        self.phase = Phase::Unlock(false);
                     }
+                    Some(_) => *at += 1,
                     None => {
-                        self.holding.at = 0;
+                        self.holding.rewind();
                         self.phase = Phase::Put(0);
                     }
                 },
-                Phase::Put(at) => match self.sorted.get(*at) {
-                    Some(item) => {
-                        self.holding.put(item.object, guard);
-                        *at += 1;
-                    }
-                    None => self.phase = Phase::Unlock(true),
-                },
+                Phase::Put(at) if *at < self.sorted.len() => {
+                    self.holding.put(&self.sorted[*at..], guard);
+                    *at += 1;
+                }
+                Phase::Put(_) => self.phase = Phase::Unlock(true),
                 Phase::Unlock(inserted) => {
                     if !self.holding.unlock_one() {
                         return Progress::Done(*inserted);
@@ -441,16 +513,6 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                 return Progress::Pending;
             }
         }
-    }
-
-    fn front(&self, portion: usize, at: usize) -> Option<Front<T, D>> {
-        Some(Front {
-            item: *self.portions[portion].get(at)?,
-            portion,
-            at,
-            keypos: self.keypos(),
-            _directory: std::marker::PhantomData,
-        })
     }
 }
 

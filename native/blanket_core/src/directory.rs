@@ -33,12 +33,22 @@ pub(crate) trait Directory<T: Term>: Send + Sync + Sized + 'static {
         guard: &'g Guard,
     ) -> &'g LeafOf<T, Self>;
 
-    /// Splits a full leaf, or makes it larger where that separates nothing. The new upper half,
-    /// if any, is answered locked.
+    /// Whether a leaf that is going to have so many entries, between the two keys `coming`, ought
+    /// to be split before they come.
+    fn splits_ahead(
+        &self,
+        body: &Self::Body,
+        entries: usize,
+        coming: &[ProbeOf<T, Self>; 2],
+        context: Context<'_>,
+    ) -> bool;
+
+    /// Splits a leaf that is too small for what comes between the two keys, or makes it larger
+    /// where a split separates nothing. The new upper half, if any, is answered locked.
     fn split<'g>(
         &'g self,
         full: &mut LockedOf<'_, T, Self>,
-        probe: &ProbeOf<T, Self>,
+        coming: &[ProbeOf<T, Self>; 2],
         context: Context<'_>,
         guard: &'g Guard,
     ) -> Option<LockedOf<'g, T, Self>>;

@@ -81,6 +81,10 @@ pub(crate) fn key_of<T: Term>(object: T, keypos: usize) -> T {
 /// Where a key is looked for. Made once for each call.
 pub(crate) trait Probe<T>: Copy {
     fn of(key: T) -> Self;
+
+    /// The probe of a key whose [rank](Probe::rank) is known.
+    fn ranked(rank: [u64; 2], key: T) -> Self;
+
     fn key(&self) -> T;
 
     /// Numbers in the order of the leaves' entries.
@@ -169,7 +173,9 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
 
     fn len(&self) -> usize;
     fn bytes(&self) -> usize;
-    fn has_room(&self) -> bool;
+
+    /// Whether it can have so many entries.
+    fn has_room(&self, entries: usize) -> bool;
 
     // Under the lock only:
 
@@ -182,8 +188,9 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
     /// Empties a slot, moving others.
     fn remove(&self, slot: usize);
 
-    /// The same entries with room for more; `None` where the leaf ought to be split instead.
-    fn grown(&self, bounds: &Bounds, keypos: usize, guard: &Guard) -> Option<Self>;
+    /// The same entries with room for so many, as far as the bounds allow; `None` where the leaf
+    /// ought to be split instead.
+    fn grown(&self, entries: usize, context: Context<'_>) -> Option<Self>;
 
     /// The same entries in less memory, where it is worth it.
     fn shrunk(&self, keypos: usize, guard: &Guard) -> Option<Self>;
@@ -314,10 +321,6 @@ impl<T: Term, B: Body<T>> Drop for Locked<'_, T, B> {
 }
 
 impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
-    pub fn leaf(&self) -> &'a Leaf<T, B> {
-        self.leaf
-    }
-
     pub fn body<'g>(&self, guard: &'g Guard) -> &'g B {
         self.leaf.body(guard)
     }
@@ -327,9 +330,9 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         unsafe { &mut *self.leaf.pages.get() }
     }
 
-    /// Keeps the lock held after this is gone, to be [adopted](Leaf::adopt) later.
-    pub fn keep(self) {
-        std::mem::forget(self);
+    /// Keeps the leaf locked, to be [adopted](Leaf::adopt) later.
+    pub fn keep(self) -> *const Leaf<T, B> {
+        std::mem::ManuallyDrop::new(self).leaf
     }
 
     pub fn replace_body(&mut self, body: B, guard: &Guard) {
@@ -343,9 +346,10 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         unsafe { guard.defer_destroy(old) };
     }
 
-    /// Makes room for one entry more without a split, if it can be made.
-    pub fn make_room(&mut self, bounds: &Bounds, keypos: usize, guard: &Guard) -> bool {
-        match self.body(guard).grown(bounds, keypos, guard) {
+    /// Makes room for that many entries without a split, as far as it can be made; answers whether
+    /// there is more than before.
+    pub fn make_room(&mut self, entries: usize, context: Context<'_>, guard: &Guard) -> bool {
+        match self.body(guard).grown(entries, context) {
             None => false,
             Some(grown) => {
                 self.replace_body(grown, guard);
@@ -420,7 +424,7 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
     }
 
     pub fn has_room(&self) -> bool {
-        self.body().has_room()
+        self.body().has_room(self.body().len() + 1)
     }
 
     pub fn objects(&self) -> Objects<'g, T> {
@@ -456,7 +460,7 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
             run.push(source, self.usage(), bounds, self.guard);
         } else {
             let (body, at) = (self.body(), self.slots.end);
-            if !body.has_room() {
+            if !body.has_room(body.len() + 1) {
                 return Err(Full);
             }
             let (object, page, sparse) = self.locked.pages().put(source, bounds);

@@ -468,8 +468,9 @@ impl<T: Term> Table<T> {
                     return Ok(result);
                 }
                 Err(Full) => {
-                    if !locked.make_room(context.bounds, context.keypos, guard) {
-                        directory.split(&mut locked, &probe, context, guard);
+                    let entries = locked.body(guard).len() + 1;
+                    if !locked.make_room(entries, context, guard) {
+                        directory.split(&mut locked, &[probe; 2], context, guard);
                     }
                 }
             }

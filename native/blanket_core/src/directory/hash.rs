@@ -68,15 +68,25 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
         self.leaf_of(hash_of(seek), guard)
     }
 
+    fn splits_ahead(
+        &self,
+        body: &HashBody,
+        entries: usize,
+        coming: &[HashProbe<T>; 2],
+        context: Context<'_>,
+    ) -> bool {
+        entries > context.bounds.hash_leaf * 4 / 5 && self.is_worth_splitting(body, coming)
+    }
+
     fn split<'g>(
         &'g self,
         full: &mut Locked<'_, T, HashBody>,
-        _probe: &HashProbe<T>,
+        coming: &[HashProbe<T>; 2],
         context: Context<'_>,
         guard: &'g Guard,
     ) -> Option<Locked<'g, T, HashBody>> {
         let body = full.body(guard);
-        if !self.is_worth_splitting(body) {
+        if !self.is_worth_splitting(body, coming) {
             full.replace_body(body.widened(), guard);
             return None;
         }
@@ -118,9 +128,9 @@ impl<T: Term> HashDirectory<T> {
 
     /// The directory must not grow far beyond the number of leaves because of keys that were
     /// chosen to have the same leading bits of hash.
-    fn is_worth_splitting(&self, body: &HashBody) -> bool {
+    fn is_worth_splitting(&self, body: &HashBody, coming: &[HashProbe<T>; 2]) -> bool {
         let leaves = self.leaves.load(Ordering::Relaxed) as u64;
-        body.shared_bits() < leaves.ilog2() + MOST_EXTRA_BITS
+        body.shared_bits(coming.map(|probe| probe.hash)) < leaves.ilog2() + MOST_EXTRA_BITS
     }
 
     /// Makes the hashes with these leading bits lead to `leaf`.

@@ -121,10 +121,21 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         }
     }
 
+    /// Only the keys that are there can say where.
+    fn splits_ahead(
+        &self,
+        _body: &OrderedBody<T>,
+        _entries: usize,
+        _coming: &[OrderedProbe<T>; 2],
+        _context: Context<'_>,
+    ) -> bool {
+        false
+    }
+
     fn split<'g>(
         &'g self,
         full: &mut Locked<'_, T, OrderedBody<T>>,
-        probe: &OrderedProbe<T>,
+        [probe, _]: &[OrderedProbe<T>; 2],
         context: Context<'_>,
         guard: &'g Guard,
     ) -> Option<Locked<'g, T, OrderedBody<T>>> {

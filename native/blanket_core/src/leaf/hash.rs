@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
-use super::{Body, Direction, Entry, Probe, Seek};
+use super::{Body, Context, Direction, Entry, Probe, Seek};
 use crate::lock::{Intact, Torn};
-use crate::table::Bounds;
 use crate::term::Term;
 
 /// The part of a hash that entries keep; the other bits of their head are the page's index.
@@ -33,6 +32,11 @@ impl<T: Term> Probe<T> for HashProbe<T> {
             hash: key.hash() & !PAGE_MASK,
             key,
         }
+    }
+
+    #[inline]
+    fn ranked([hash, _]: [u64; 2], key: T) -> Self {
+        HashProbe { hash, key }
     }
 
     fn key(&self) -> T {
@@ -135,13 +139,15 @@ impl HashBody {
         self.head(slot) & !PAGE_MASK
     }
 
-    /// The number of leading bits that all hashes here share.
-    pub fn shared_bits(&self) -> u32 {
+    /// The number of leading bits that all hashes here, and those of `coming`, share.
+    pub fn shared_bits(&self, coming: [u64; 2]) -> u32 {
         let mut occupied = (0..self.slots.len()).filter(|&slot| self.word(slot) != 0);
-        match (occupied.next(), occupied.next_back()) {
-            (Some(first), Some(last)) => (self.hash(first) ^ self.hash(last)).leading_zeros(),
-            _ => u64::BITS,
-        }
+        let here = [occupied.next(), occupied.next_back()];
+        let hashes = here.into_iter().flatten().map(|slot| self.hash(slot));
+        let apart = hashes
+            .chain(coming)
+            .fold(0, |apart, hash| apart | hash ^ coming[0]);
+        apart.leading_zeros()
     }
 
     /// The same entries in twice the memory, whatever the bounds.
@@ -192,6 +198,11 @@ impl HashBody {
         self.slots[slot].head.store(head, Ordering::Relaxed);
         self.slots[slot].word.store(word, Ordering::Relaxed);
     }
+}
+
+/// The homes for so many entries: a quarter more than these.
+fn homes(entries: usize) -> usize {
+    (entries * 5).div_ceil(4)
 }
 
 #[inline]
@@ -314,9 +325,8 @@ impl<T: Term> Body<T> for HashBody {
         size_of::<Self>() + size_of_val(&*self.slots)
     }
 
-    fn has_room(&self) -> bool {
-        let len = self.len.load(Ordering::Relaxed);
-        (len + 1) * 5 <= self.capacity * 4 && self.word(self.slots.len() - 1) == 0
+    fn has_room(&self, entries: usize) -> bool {
+        homes(entries) <= self.capacity && self.word(self.slots.len() - 1) == 0
     }
 
     fn set(&self, slot: usize, entry: Entry) {
@@ -347,14 +357,15 @@ impl<T: Term> Body<T> for HashBody {
         self.len.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn grown(&self, bounds: &Bounds, _keypos: usize, _guard: &Guard) -> Option<Self> {
+    fn grown(&self, entries: usize, context: Context<'_>) -> Option<Self> {
+        let (mut capacity, most) = (self.capacity, context.bounds.hash_leaf);
+        if homes(entries) > capacity && capacity >= most {
+            return None;
+        }
+        while homes(entries) > capacity && capacity < most {
+            capacity = (capacity * 2).min(most);
+        }
         let entries: Vec<_> = self.occupied().collect();
-        let crowded = (entries.len() + 1) * 5 > self.capacity * 4;
-        let capacity = match crowded {
-            false => self.capacity,
-            true if self.capacity < bounds.hash_leaf => (self.capacity * 2).min(bounds.hash_leaf),
-            true => return None,
-        };
         Some(Self::build(self.depth, self.prefix, capacity, &entries))
     }
 

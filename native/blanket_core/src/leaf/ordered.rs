@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
-use super::{Body, Direction, Entry, Probe, Seek, key_of};
+use super::{Body, Context, Direction, Entry, Probe, Seek, key_of};
 use crate::lock::{Intact, Torn};
 use crate::page::{OwnedTerm, PageIndex};
-use crate::table::Bounds;
 use crate::term::{Encoding, Term};
 use crate::usage::Usage;
 
@@ -32,6 +31,10 @@ impl<T: Term> Probe<T> for OrderedProbe<T> {
             encoding: Encoding::of(key),
             key,
         }
+    }
+
+    fn ranked(_rank: [u64; 2], key: T) -> Self {
+        Self::of(key)
     }
 
     fn key(&self) -> T {
@@ -341,8 +344,8 @@ impl<T: Term> Body<T> for OrderedBody<T> {
         size_of::<Self>() + 2 * size_of::<u64>() * self.capacity()
     }
 
-    fn has_room(&self) -> bool {
-        self.used() < self.capacity()
+    fn has_room(&self, entries: usize) -> bool {
+        entries <= self.capacity()
     }
 
     fn set(&self, slot: usize, entry: Entry) {
@@ -364,10 +367,10 @@ impl<T: Term> Body<T> for OrderedBody<T> {
         self.len.store(len - 1, Ordering::Relaxed);
     }
 
-    fn grown(&self, bounds: &Bounds, keypos: usize, _guard: &Guard) -> Option<Self> {
-        let capacity = (self.capacity() * 2).min(bounds.ordered_leaf);
-        (self.capacity() < bounds.ordered_leaf)
-            .then(|| self.rebuilt(self.span.clone(), capacity, keypos))
+    fn grown(&self, entries: usize, context: Context<'_>) -> Option<Self> {
+        let most = context.bounds.ordered_leaf;
+        let capacity = entries.max(self.capacity() * 2).min(most);
+        (self.capacity() < most).then(|| self.rebuilt(self.span.clone(), capacity, context.keypos))
     }
 
     fn shrunk(&self, keypos: usize, _guard: &Guard) -> Option<Self> {

@@ -98,7 +98,7 @@ pub fn finish<const MASK: u64>(bulk: &mut Bulk<Plain<MASK>>, budget: usize) -> b
     loop {
         match bulk.step(budget) {
             Progress::Done(inserted) => return inserted,
-            Progress::Pending => thread::yield_now(),
+            Progress::Pending | Progress::Contended => thread::yield_now(),
         }
     }
 }

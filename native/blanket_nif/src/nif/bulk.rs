@@ -69,8 +69,8 @@ impl Work for ListInsert {
         loop {
             match bulk.step(Slice::OBJECTS) {
                 Progress::Done(inserted) => return Ok(Step::Done(boolean(inserted))),
-                Progress::Pending if slice.is_over() => return Ok(Step::More),
-                Progress::Pending => {}
+                Progress::Pending if !slice.is_over() => {}
+                Progress::Pending | Progress::Contended => return Ok(Step::More),
             }
         }
     }

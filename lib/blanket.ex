@@ -273,18 +273,19 @@ defmodule Blanket do
 
   See `receive_table/2`.
   """
-  @spec receive_table(timeout | pid | term) :: {:ok, Table.table()} | {:error, :transfer_timeout}
-  def receive_table(timeout) when is_integer(timeout) and timeout >= 0 when timeout == :infinity,
-    do: Receiver.receive_table(:any, timeout)
+  @spec receive_table(timeout | pid | Table.table()) ::
+          {:ok, Table.table()} | {:error, :transfer_timeout}
+  def receive_table(timeout) when is_integer(timeout) when timeout == :infinity,
+    do: Receiver.receive_table(:any, timeout!(timeout))
 
   def receive_table(heir_or_name), do: receive_table(heir_or_name, 5000)
 
   @doc """
   Waits for a certain table that is kept for the calling process.
 
-  `heir_or_name` is the answer of `new/4` or the name in the table's definition. A process that owns
-  one table need not name it; one that owns several and names none gets one a call, in no certain
-  order.
+  `heir_or_name` is the heir that `new/4` answered, or the name in the table's definition, or the
+  table's reference. A process that owns one table need not name it; one that owns several and names
+  none gets one a call, in no certain order.
 
   The process has to be the one that `c:get_owner_pid/1` finds, so it registers first. The call tells
   the heir that the owner is ready; if the former owner is not gone yet, or the heir is being started
@@ -300,15 +301,33 @@ defmodule Blanket do
       iex> Blanket.receive_table(0)
       {:error, :transfer_timeout}
   """
-  @spec receive_table(pid | term, timeout) :: {:ok, Table.table()} | {:error, :transfer_timeout}
+  @spec receive_table(pid | Table.table(), timeout) ::
+          {:ok, Table.table()} | {:error, :transfer_timeout}
   def receive_table(heir, timeout) when is_pid(heir) do
+    timeout = timeout!(timeout)
+
     case Rendezvous.ref_of_heir(heir) do
       {:ok, ref} -> Receiver.receive_table({:ref, ref}, timeout)
       :error -> {:error, :transfer_timeout}
     end
   end
 
-  def receive_table(name, timeout), do: Receiver.receive_table({:name, name}, timeout)
+  def receive_table(name, timeout) when is_atom(name) or is_reference(name),
+    do: Receiver.receive_table({:name, name}, timeout!(timeout))
+
+  def receive_table(other, _timeout) do
+    raise ArgumentError,
+          "#{inspect(other)} names no table: give the heir that Blanket.new/4 answered, the name " <>
+            "of the table, or its reference"
+  end
+
+  defp timeout!(:infinity), do: :infinity
+  defp timeout!(timeout) when is_integer(timeout) and timeout >= 0, do: timeout
+
+  defp timeout!(timeout) do
+    raise ArgumentError,
+          "the timeout #{inspect(timeout)} is not a number of milliseconds, nor :infinity"
+  end
 
   @doc """
   Tells the heir to stop waiting: the table lives on with its owner alone, and dies with it.

@@ -160,6 +160,26 @@ defmodule BlanketTest do
       assert {:ok, table} = Blanket.receive_table()
       assert Table.info(table, :owner) == self()
     end
+
+    test "no name that nobody, or a port, has" do
+      name = Counter.name()
+      port = Port.open({:spawn, "cat"}, [])
+      Process.register(port, name)
+      via = {:via, :global, {__MODULE__, make_ref()}}
+
+      for owner <- [name, Counter.name(), {:global, make_ref()}, via] do
+        assert Blanket.get_owner_pid(owner) == nil
+        assert Counter.get_owner_pid(owner) == nil
+      end
+
+      Port.close(port)
+    end
+
+    test "nothing else, unless get_owner_pid/1 is defined for it" do
+      assert_raise ArgumentError, ~r/found by "group".*Define get_owner_pid\/1/, fn ->
+        Counter.get_owner_pid("group")
+      end
+    end
   end
 
   describe "new" do
@@ -305,6 +325,40 @@ defmodule BlanketTest do
       assert Blanket.receive_table(:no_such_table, 10) == {:error, :transfer_timeout}
     end
 
+    test "refuses at once what is no timeout and names no table" do
+      for timeout <- [-1, 1.5, nil, "1"] do
+        assert_raise ArgumentError, ~r/timeout #{inspect(timeout)} is not/, fn ->
+          Blanket.receive_table(:t, timeout)
+        end
+      end
+
+      assert_raise ArgumentError, ~r/timeout -1 is not/, fn -> Blanket.receive_table(-1) end
+
+      for other <- ["t", {:ok, self()}, 1.5] do
+        assert_raise ArgumentError, ~r/names no table/, fn -> Blanket.receive_table(other) end
+      end
+    end
+
+    test "takes no table from a process that is not the owner's" do
+      {:ok, heir} = Blanket.new(Blanket, self(), {:t, []})
+      parent = self()
+
+      for which <- [[0], [heir, 50], [:t, 50]] do
+        in_process(fn -> send(parent, apply(Blanket, :receive_table, which)) end)
+        assert_received {:error, :transfer_timeout}
+      end
+
+      assert {:ok, _table} = Blanket.receive_table()
+    end
+
+    test "waits without end for :infinity" do
+      parent = self()
+      owner = spawn_link(fn -> send(parent, {:got, Blanket.receive_table(:infinity)}) end)
+      wait_at_rendezvous(owner)
+      {:ok, _} = Blanket.new(Blanket, owner, {:t, []})
+      assert_receive {:got, {:ok, _table}}
+    end
+
     test "leaves nothing in the mailbox" do
       for name <- [:a, :b, :c], do: {:ok, _} = Blanket.new(Blanket, self(), {name, []})
       for _ <- 1..3, do: assert({:ok, _} = Blanket.receive_table())
@@ -327,6 +381,31 @@ defmodule BlanketTest do
       assert {:ok, c} = Blanket.receive_table(:c, 1000)
       assert {:ok, a} = Blanket.receive_table(a)
       assert Enum.map([a, b, c], &Table.info(&1, :name)) == [:a, :b, :c]
+      {:ok, _} = Blanket.new(Blanket, self(), {:d, []})
+      {d, _} = Native.kept({Blanket, self(), :d})
+      assert Blanket.receive_table(d) == {:ok, d}
+    end
+
+    test "gives an owner of two tables both back, each time it is killed" do
+      owner = Counter.name()
+      parent = self()
+
+      for n <- 1..10 do
+        pid =
+          spawn(fn ->
+            {:ok, _} = Blanket.new(Blanket, owner, {:first, [:private]})
+            {:ok, _} = Blanket.new(Blanket, owner, {:second, [:private]})
+            Process.register(self(), owner)
+            {:ok, second} = Blanket.receive_table(:second)
+            {:ok, first} = Blanket.receive_table(:first)
+            counts = for table <- [first, second], do: Table.update_counter(table, :n, 1, {:n, 0})
+            send(parent, {:counted, for(t <- [first, second], do: Table.info(t, :name)), counts})
+            receive do: (:never -> :ok)
+          end)
+
+        assert_receive {:counted, [:first, :second], [^n, ^n]}
+        Counter.stop(pid, :kill)
+      end
     end
 
     test "waits for a table that is created later" do
@@ -450,6 +529,15 @@ defmodule BlanketTest do
         Counter.stop(pid, unquote(Macro.escape(reason)))
         assert_receive {:DOWN, ^monitor, :process, ^heir, :normal}
         assert Table.info(table) == :undefined
+      end
+    end
+
+    test "is not what a table is without it" do
+      for opts <- [[], [transient: false]] do
+        {settings, pid, table, _heir} = transient(opts)
+        Counter.stop(pid, :normal)
+        {:ok, _} = Counter.start_link(settings)
+        assert {_pid, ^table} = received(settings.owner)
       end
     end
 
@@ -663,6 +751,16 @@ defmodule BlanketTest do
       assert Blanket.claim_table(ref, create_table: {:t, []}) == {:error, :already_owned}
     end
 
+    test "gives no monitor that was not asked for" do
+      ref = make_ref()
+
+      {:ok, _} =
+        Blanket.claim_table(ref, create_table: {:t, []}, monitor: false, monitor_ref: false)
+
+      Counter.stop(Heir.whereis(ref), :kill)
+      refute_received {:DOWN, _, _, _, _}
+    end
+
     test "monitors the heir" do
       ref = make_ref()
       {:ok, _table, monitor} = Blanket.claim_table(ref, create_table: {:t, []}, monitor_ref: true)
@@ -684,6 +782,9 @@ defmodule BlanketTest do
       assert claim.(fn -> :what end) == {:error, {:bad_return_value, :what}}
       ets = :ets.new(:t, [])
       assert claim.(fn -> {:ok, ets} end) == {:error, {:bad_return_value, {:ok, ets}}}
+      foreign = Task.await(Task.async(fn -> Table.new(:t, [:public, {:heir, :immortal}]) end))
+      assert claim.(fn -> {:ok, foreign} end) == {:error, :not_owner}
+      assert Table.delete(foreign)
       {:ok, kept} = Blanket.claim_table(make_ref(), create_table: {:t, []})
       assert claim.(fn -> {:ok, kept} end) == {:error, :already_kept}
       assert Table.info(kept, :size) == 0
@@ -701,6 +802,8 @@ defmodule BlanketTest do
     heir = Heir.whereis(ref)
     Process.exit(heir, :kill)
     assert_receive {:DOWN, ^monitor, :process, _, :killed}
-    assert Blanket.recover_heir(Table.new(:t, [])) |> elem(0) == :error
+    plain = Table.new(:t, [])
+    assert Blanket.recover_heir(plain) == {:error, {:table_not_found, plain}}
+    assert Blanket.recover_heir(:no_table) == {:error, {:table_not_found, :no_table}}
   end
 end

@@ -102,7 +102,7 @@ defmodule Blanket.Table do
       `{:"ETS-TRANSFER", table, owner, data}`; `{:heir, pid}`: without a message;
       `{:heir, :none}` (the default): the table is deleted;
     * `{:heir, :immortal}`: the table outlives its owner with no process at all. `info/2` then shows the
-      owner `:none`. `:ets` has nothing like it;
+      owner `:none`, and any process may `claim/1` it. `:ets` has nothing like it;
     * `{:read_concurrency, boolean}`, `{:write_concurrency, boolean | :auto}`,
       `{:decentralized_counters, boolean}`, `:compressed`: taken, and shown by `info/1`. Nothing else
       comes of them, since a table reads and writes concurrently in any case.
@@ -302,6 +302,38 @@ defmodule Blanket.Table do
     Native.give_away(table, pid, data)
   catch
     :error, :badarg -> badarg([table, pid, data])
+  end
+
+  @doc """
+  Makes the calling process the owner of an orphan: a table whose owner has exited or let go of it.
+
+  A table made with `{:heir, :immortal}` stays an orphan until somebody claims it; when it is private,
+  nobody can use it or delete it before. It is found by its name, its reference, or among `all/0` by
+  its `:owner`, which is `:none`. A table that Blanket keeps for an owner is claimed like any other;
+  usually `Blanket.claim_table/2` and `Blanket.receive_table/2` do that. Of many processes that claim
+  a table, one gets it. `:ets` has nothing like it.
+
+  `{:error, :already_owned}` – a living process owns the table, be it the caller;
+  `{:error, {:table_not_found, table}}` – there is no such table.
+
+      iex> task = Task.async(fn -> Blanket.Table.new(:will, [:private, {:heir, :immortal}]) end)
+      iex> table = Task.await(task)
+      iex> Blanket.Table.claim(table)
+      {:ok, table}
+      iex> Blanket.Table.insert(table, {:a, 1})
+      true
+      iex> Blanket.Table.claim(table)
+      {:error, :already_owned}
+  """
+  @spec claim(table) :: {:ok, table} | {:error, reason}
+        when reason: :already_owned | {:table_not_found, term} | {:not_started, :blanket}
+  def claim(table) do
+    case Native.kept_as(table) do
+      {:ok, ref} -> Blanket.claim_table(ref)
+      {:error, :not_kept} -> with(:ok <- Native.claim(table, self()), do: {:ok, table})
+    end
+  catch
+    :error, :badarg -> {:error, {:table_not_found, table}}
   end
 
   ## Write

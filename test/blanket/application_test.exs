@@ -1,0 +1,198 @@
+defmodule Blanket.ApplicationTest do
+  # Kills the parts of the application, and stops and starts it. Others cannot run meanwhile.
+  use ExUnit.Case, async: false
+
+  import Blanket.Test.Eventually
+
+  alias Blanket.{Heir, Native, Rendezvous, Table}
+  alias Blanket.Test.Counter
+
+  @moduletag :capture_log
+
+  @owners 8
+
+  # Owners under a supervisor, each with a client that never stops counting. Their private tables
+  # are what must not lose a count.
+  setup do
+    owners = for _ <- 1..@owners, do: Counter.name()
+
+    children =
+      for owner <- owners,
+          do: {Counter, Counter.settings(owner: owner, parent: spawn(fn -> :ok end))}
+
+    start_supervised!(%{
+      id: :owners,
+      type: :supervisor,
+      start:
+        {Supervisor, :start_link, [children, [strategy: :one_for_one, max_restarts: 1_000_000]]}
+    })
+
+    {:ok, _} = Application.ensure_all_started(:blanket)
+    on_exit(fn -> {:ok, _} = Application.ensure_all_started(:blanket) end)
+    {:ok, owners: owners}
+  end
+
+  # Counts until it is told to stop, and answers how often that went well. A call that failed may
+  # have counted or not; one that returned must have.
+  defp start_client(owner), do: Task.async(fn -> count(owner, 0, 0, 0) end)
+
+  defp count(owner, last, returned, failed) do
+    case try_count(owner, :client) do
+      {:ok, count} when count > last and count - last <= failed + 1 ->
+        receive do
+          :stop -> returned + 1
+        after
+          0 -> count(owner, count, returned + 1, 0)
+        end
+
+      {:ok, count} ->
+        {:lost, owner, last: last, count: count, failed: failed}
+
+      :failed ->
+        count(owner, last, returned, failed + 1)
+    end
+  end
+
+  defp try_count(owner, key) do
+    {:ok, Counter.count(owner, key)}
+  catch
+    :exit, _ ->
+      Process.sleep(1)
+      :failed
+  end
+
+  # Runs `disturb` a number of times while the clients count.
+  defp under_load(owners, times, disturb) do
+    clients = for owner <- owners, do: start_client(owner)
+
+    for n <- 1..times do
+      kill_owner(Enum.random(owners))
+      disturb.(n)
+      # All owners count again before the next round: that is what the restart must lead to.
+      for owner <- owners, do: await_count(owner)
+    end
+
+    for client <- clients, do: send(client.pid, :stop)
+    counts = Task.await_many(clients, 30_000)
+    assert Enum.all?(counts, &is_integer/1), inspect(counts)
+    assert Enum.all?(counts, &(&1 > 0))
+  end
+
+  defp await_count(owner) do
+    with :failed <- try_count(owner, :probe), do: await_count(owner)
+  end
+
+  defp kill_owner(owner) do
+    with pid when is_pid(pid) <- Process.whereis(owner), do: Process.exit(pid, :kill)
+  end
+
+  defp kill(name) do
+    with pid when is_pid(pid) <- Process.whereis(name), do: Counter.stop(pid, :kill)
+  end
+
+  for part <- [Blanket.Heir.Supervisor, Blanket.Registry, Blanket.Waiting, Blanket.Crier] do
+    test "#{inspect(part)} killed under load", %{owners: owners} do
+      under_load(owners, 20, fn _n -> kill(unquote(part)) end)
+    end
+  end
+
+  test "several parts killed at once under load", %{owners: owners} do
+    under_load(owners, 20, fn _n ->
+      kill(Blanket.Crier)
+      kill(Blanket.Heir.Supervisor)
+      kill(Blanket.Registry)
+      for owner <- owners, do: kill_owner(owner)
+    end)
+  end
+
+  test "stopped and started again under load", %{owners: owners} do
+    under_load(owners, 5, fn _n ->
+      Application.stop(:blanket)
+      kill_owner(Enum.random(owners))
+      :ok = Application.start(:blanket)
+    end)
+  end
+
+  describe "while the application is stopped" do
+    defp keep(opts) do
+      owner = Counter.name()
+      settings = Counter.settings([owner: owner] ++ opts)
+      {:ok, pid} = Counter.start_link(settings)
+      Process.unlink(pid)
+      assert_receive {:received, ^owner, ^pid, table}
+      {settings, pid, table}
+    end
+
+    test "an owner works on, and what it wrote is there for the next" do
+      {settings, pid, table} = keep(opts: :transient)
+      heir = Heir.whereis({Counter, settings.owner, :counters})
+      :ok = Application.stop(:blanket)
+      refute Process.alive?(heir)
+      assert Counter.count(pid) == 1
+      Counter.stop(pid, :shutdown)
+      assert Table.info(table, :owner) == :none
+      assert Table.info(table, :size) == 1
+      :ok = Application.start(:blanket)
+      {:ok, next} = Counter.start_link(settings)
+      assert_receive {:received, _, ^next, ^table}
+      assert Counter.count(next) == 2
+    end
+
+    test "calls that need it say so, and change nothing" do
+      {settings, pid, table} = keep([])
+      :ok = Application.stop(:blanket)
+      not_started = {:error, {:not_started, :blanket}}
+      another = Counter.name()
+      assert Blanket.new(Counter, settings.owner, settings.table) == not_started
+      assert Blanket.new(Counter, another, {:t, []}) == not_started
+      assert Blanket.claim_table(another, create_table: {:t, []}) == not_started
+      assert Blanket.recover_heir(table) == not_started
+      assert Native.kept({Counter, another, :t}) == nil
+      assert Native.kept(another) == nil
+      assert Blanket.receive_table(0) == {:error, :transfer_timeout}
+      assert Counter.count(pid) == 1
+    end
+
+    test "a process that waits for it, or for a table, is served when it is back" do
+      {settings, pid, table} = keep([])
+      :ok = Application.stop(:blanket)
+      Counter.stop(pid, :kill)
+      parent = self()
+
+      receiving =
+        spawn_link(fn ->
+          Process.register(self(), settings.owner)
+          send(parent, {:got, Blanket.receive_table(:counters, :infinity)})
+        end)
+
+      eventually(fn -> Rendezvous.find(receiving) end)
+      creating = Task.async(fn -> Blanket.new(Counter, Counter.name(), {:t, []}) end)
+      eventually(fn -> Rendezvous.find(creating.pid) end)
+      :ok = Application.start(:blanket)
+      assert {:ok, heir} = Task.await(creating)
+      assert Process.alive?(heir)
+      assert_receive {:got, {:ok, ^table}}
+    end
+
+    test "an owner may abandon its table" do
+      parent = self()
+
+      owner =
+        spawn(fn ->
+          {:ok, table} = Blanket.claim_table(:to_be_abandoned, create_table: {:t, []})
+          send(parent, {:claimed, table})
+          receive do: (:abandon -> send(parent, {:abandoned, Blanket.abandon_table(table)}))
+          receive do: (:never -> :ok)
+        end)
+
+      assert_receive {:claimed, table}
+      :ok = Application.stop(:blanket)
+      send(owner, :abandon)
+      assert_receive {:abandoned, :ok}
+      :ok = Application.start(:blanket)
+      assert Heir.whereis(:to_be_abandoned) == nil
+      Counter.stop(owner, :kill)
+      assert Table.info(table) == :undefined
+    end
+  end
+end

@@ -141,12 +141,19 @@ defmodule Blanket.ApplicationTest do
     test "calls that need it say so, and change nothing" do
       {settings, pid, table} = keep([])
       :ok = Application.stop(:blanket)
-      not_started = {:error, {:not_started, :blanket}}
       another = Counter.name()
-      assert Blanket.new(Counter, settings.owner, settings.table) == not_started
-      assert Blanket.new(Counter, another, {:t, []}) == not_started
-      assert Blanket.claim_table(another, create_table: {:t, []}) == not_started
-      assert Blanket.recover_heir(table) == not_started
+
+      answers =
+        [
+          fn -> Blanket.new(Counter, settings.owner, settings.table) end,
+          fn -> Blanket.new(Counter, another, {:t, []}) end,
+          fn -> Blanket.claim_table(another, create_table: {:t, []}) end,
+          fn -> Blanket.recover_heir(table) end
+        ]
+        |> Enum.map(&Task.async/1)
+        |> Task.await_many()
+
+      assert Enum.uniq(answers) == [{:error, {:not_started, :blanket}}]
       assert Native.kept({Counter, another, :t}) == nil
       assert Native.kept(another) == nil
       assert Blanket.receive_table(0) == {:error, :transfer_timeout}

@@ -353,19 +353,26 @@ impl<T: Term> Table<T> {
         }
     }
 
-    /// The objects of the key behind `key`.
+    /// The objects of the key behind `key`, which has to be in the table if its kind is a hash kind.
     pub fn next<'g>(&self, key: T, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, StepError> {
-        let store = self.store(guard);
-        if let AnyDirectory::Hash(directory) = &store.directory {
-            let there = |_: &_, slots: Range<usize>, _: Intact<'_>| Ok(!slots.is_empty());
-            if !read(directory, key, self.shape.keypos, guard, there)? {
-                return Err(StepError::NoSuchKey);
-            }
+        if let AnyDirectory::Hash(_) = self.store(guard).directory
+            && !self.member(key, guard)?
+        {
+            return Err(StepError::NoSuchKey);
         }
-        Ok(with_directory!(store, directory => {
+        Ok(self.behind(key, guard)?)
+    }
+
+    /// The objects of the key behind `key`, whether that is in the table or not.
+    pub fn behind<'g>(
+        &self,
+        key: T,
+        guard: &'g Guard,
+    ) -> Result<Option<Objects<'g, T>>, Contended> {
+        with_directory!(self.store(guard), directory => {
             let from = Seek::After(Probe::of(key));
-            self.walk(directory, Direction::Forward).step(from, guard)?
-        }))
+            self.walk(directory, Direction::Forward).step(from, guard)
+        })
     }
 
     /// The objects of the key before `key`; in the hash kinds, of the one behind it.

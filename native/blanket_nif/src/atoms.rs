@@ -32,6 +32,7 @@ rustler::atoms! {
     write_concurrency,
     decentralized_counters,
     compressed,
+    fixations,
     not_owner,
     not_kept,
     already_kept,

@@ -4,6 +4,7 @@ mod arena;
 mod atoms;
 mod encoding;
 mod entry;
+mod fixation;
 mod integer;
 mod nif;
 mod ownership;

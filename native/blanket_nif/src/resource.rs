@@ -19,6 +19,7 @@ use rustler::sys::{
 };
 use rustler::{Decoder, Encoder, Env, NifResult, Term};
 
+use crate::fixation::{self, Fixations};
 use crate::ownership::{self, Access, Ownership};
 use crate::reaper;
 use crate::registry;
@@ -33,6 +34,7 @@ pub struct TableResource {
     pub name: AtomicU64,
     pub options: Options,
     pub ownership: Mutex<Ownership>,
+    pub fixations: Mutex<Fixations>,
 }
 
 /// What the creator asked for and `info` reports; the engine needs none of it. All immediates.
@@ -65,6 +67,7 @@ impl Resource for TableResource {
 
     fn down(table: &TableRef, env: *mut ErlNifEnv, pid: ErlNifPid, monitor: &ErlNifMonitor) {
         ownership::down(table, env, pid, monitor);
+        fixation::down(table, monitor);
     }
 }
 

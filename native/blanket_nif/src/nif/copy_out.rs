@@ -58,10 +58,32 @@ pub fn list(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, wanted: Part) -> A
                 objects: objects.park().ok_or(Failure::BadArg)?,
                 rest,
                 wanted,
+                keypos: None,
             };
             yielding::run(call, work, BeamTerm::nil())
         }
     }
+}
+
+/// `{key, objects}` of found objects, which have their key at `keypos`.
+pub fn with_key(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, keypos: usize) -> Answer {
+    if let Some(objects) = objects.park() {
+        let work = CopyOut {
+            rest: objects.len(),
+            objects,
+            wanted: Part::Object,
+            keypos: Some(keypos),
+        };
+        return yielding::run(call, work, BeamTerm::nil());
+    }
+    let first = objects.first().ok_or(Failure::BadArg)?;
+    let list = list(call, objects, Part::Object)?;
+    keyed(call, first, keypos, list)
+}
+
+fn keyed(call: &Call<'_>, object: Object<BeamTerm>, keypos: usize, list: BeamTerm) -> Answer {
+    let key = part(call, object, Part::Element(keypos - 1))?;
+    Ok(call.tuple(&[key, list]))
 }
 
 /// Copies many objects, from the last to the first; the list so far is the live term.
@@ -69,6 +91,8 @@ struct CopyOut {
     objects: ParkedObjects<BeamTerm>,
     rest: usize,
     wanted: Part,
+    /// Where the key is, if it is wanted before the list.
+    keypos: Option<usize>,
 }
 
 impl Work for CopyOut {
@@ -88,6 +112,12 @@ impl Work for CopyOut {
                 return Ok(Step::More);
             }
         }
-        Ok(Step::Done(*live))
+        Ok(Step::Done(match self.keypos {
+            None => *live,
+            Some(keypos) => {
+                let first = self.objects.get(0).ok_or(Failure::BadArg)?;
+                keyed(call, first, keypos, *live)?
+            }
+        }))
     }
 }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
 
 use crate::atoms;
+use crate::fixation;
 use crate::ownership::{self, Access, Heir, Locked, Ownership, Protection};
 use crate::registry;
 use crate::resource::{Options, TableRef, TableResource};
@@ -49,6 +50,7 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
             compressed: compressed.into(),
         },
         ownership: Mutex::new(Ownership::default()),
+        fixations: Mutex::default(),
     });
     if named {
         free_name(env, name);
@@ -133,6 +135,14 @@ fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         Heir::Immortal => atoms::immortal().encode(env),
         Heir::Process { pid, .. } => LocalPid::from_c_arg(*pid).encode(env),
     };
+    let fixations = match fixation::fixed_by(&table, env.as_c_arg()) {
+        None => atoms::no().encode(env),
+        Some((since, by)) => {
+            let fixing = |(pid, times)| (LocalPid::from_c_arg(pid), times);
+            let by: Vec<_> = by.into_iter().map(fixing).collect();
+            (since, by).encode(env)
+        }
+    };
     let facts = [
         (atoms::id(), table.encode(env)),
         (atoms::name(), immediate(env, table.name_term())),
@@ -166,6 +176,7 @@ fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
             atoms::compressed(),
             immediate(env, table.options.compressed),
         ),
+        (atoms::fixations(), fixations),
     ];
     Term::map_from_pairs(env, &facts)
 }
@@ -215,6 +226,15 @@ fn lock_owned<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {
     let locked = lock(env, table)?;
     if locked.is_owner(env.pid().as_c_arg()) {
         Ok(locked)
+    } else {
+        Err(Error::BadArg)
+    }
+}
+
+pub fn check_read(env: Env, table: &TableRef) -> NifResult<()> {
+    let caller = || ownership::pid_word(env.pid().as_c_arg());
+    if table.access.may_read(caller) {
+        Ok(())
     } else {
         Err(Error::BadArg)
     }

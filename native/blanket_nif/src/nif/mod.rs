@@ -2,6 +2,7 @@
 
 mod bulk;
 mod copy_out;
+mod fixation;
 mod kept;
 mod lifecycle;
 mod read;

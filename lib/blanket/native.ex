@@ -22,7 +22,21 @@ defmodule Blanket.Native do
   def last(_table), do: not_loaded()
   def next(_table, _key), do: not_loaded()
   def prev(_table, _key), do: not_loaded()
+  def first_lookup(_table), do: not_loaded()
+  def last_lookup(_table), do: not_loaded()
+  def next_lookup(_table, _key), do: not_loaded()
+  def prev_lookup(_table, _key), do: not_loaded()
+  def slot(_table, _slot), do: not_loaded()
+  def safe_fixtable(_table, _fix?), do: not_loaded()
   def tab2list(_table), do: not_loaded()
+
+  # Beyond :ets: lookup_many answers its lists in the opposite order, scan starts at :start and goes on
+  # at the cursor that it answered.
+  def fetch(_table, _key), do: not_loaded()
+  def get(_table, _key, _default), do: not_loaded()
+  def lookup_many(_table, _keys), do: not_loaded()
+  def delete_many(_table, _keys), do: not_loaded()
+  def scan(_table, _from), do: not_loaded()
 
   # A table's life: see Blanket.Table for what the arguments may be.
   def new(_settings), do: not_loaded()

@@ -43,7 +43,7 @@ defmodule Blanket.Table do
   """
 
   alias Blanket.Native
-  alias Blanket.Table.{Error, Options}
+  alias Blanket.Table.{Binaries, Error, Options}
 
   @typedoc "A table: its reference, or the name of a named one."
   @type table :: reference | atom
@@ -203,9 +203,6 @@ defmodule Blanket.Table do
     :protection
   ]
 
-  # A traversal needs no fixation here, so there is none to report.
-  @fixation_items [:fixed, :safe_fixed, :safe_fixed_monotonic_time]
-
   @doc """
   Tells all about the table, or `:undefined` when there is no such table.
 
@@ -232,8 +229,14 @@ defmodule Blanket.Table do
   @doc """
   Tells one thing about the table, or `:undefined` when there is no such table.
 
-  See `info/1` for the items; `:fixed`, `:safe_fixed` and `:safe_fixed_monotonic_time` are known as
-  well.
+  See `info/1` for the items. There are more of them here:
+
+    * `:fixed`: whether any process has fixed the table with `safe_fixtable/2`;
+    * `:safe_fixed`: `false`, or `{since, [{pid, times}]}`, where `since` is the time of the first
+      fixation as `:erlang.timestamp/0` tells it;
+    * `:safe_fixed_monotonic_time`: the same with the time of `:erlang.monotonic_time/0`;
+    * `:binary`: `{id, size, references}` of every binary that the table keeps outside the heap, for
+      debugging. It copies one portion of the table after another.
 
       iex> table = Blanket.Table.new(:known, [:public])
       iex> Blanket.Table.insert(table, {:a, 1})
@@ -243,10 +246,20 @@ defmodule Blanket.Table do
   @spec info(table, atom) :: term | :undefined
   def info(table, item) do
     case facts(table) do
-      :undefined -> :undefined
-      _facts when item in @fixation_items -> false
-      %{^item => fact} -> fact
-      _facts -> :erlang.error(:badarg)
+      :undefined ->
+        :undefined
+
+      facts when item in @info_items ->
+        :erlang.map_get(item, facts)
+
+      facts when item in [:fixed, :safe_fixed, :safe_fixed_monotonic_time] ->
+        fixation(item, facts)
+
+      _facts when item == :binary ->
+        Binaries.of(table)
+
+      _facts ->
+        :erlang.error(:badarg)
     end
   catch
     :error, :badarg -> badarg([table, item])
@@ -254,6 +267,18 @@ defmodule Blanket.Table do
 
   defp facts(table) do
     with facts when is_map(facts) <- Native.info(table), do: Map.put(facts, :node, node())
+  end
+
+  defp fixation(:fixed, %{fixations: fixations}), do: fixations != false
+  defp fixation(_item, %{fixations: false}), do: false
+
+  defp fixation(:safe_fixed_monotonic_time, %{fixations: {since, fixing}}),
+    do: {System.convert_time_unit(since, :nanosecond, :native), fixing}
+
+  defp fixation(:safe_fixed, %{fixations: {since, fixing}}) do
+    microseconds = div(since + System.time_offset(:nanosecond), 1000)
+    seconds = div(microseconds, 1_000_000)
+    {{div(seconds, 1_000_000), rem(seconds, 1_000_000), rem(microseconds, 1_000_000)}, fixing}
   end
 
   @doc """
@@ -396,6 +421,26 @@ defmodule Blanket.Table do
     Native.delete(table, key)
   catch
     :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Deletes all objects that have any of these keys, in one call.
+
+  The objects of each key go at once; those of different keys one after the other. Nothing is deleted
+  if `keys` is no proper list. `:ets` has nothing like it.
+
+      iex> table = Blanket.Table.new(:drawer, [:bag])
+      iex> Blanket.Table.insert(table, [{:a, 1}, {:a, 2}, {:b, 1}, {:c, 1}])
+      iex> Blanket.Table.delete_many(table, [:a, :c, :d])
+      true
+      iex> Blanket.Table.tab2list(table)
+      [{:b, 1}]
+  """
+  @spec delete_many(table, [term]) :: true
+  def delete_many(table, keys) do
+    if length(keys) >= 0, do: Native.delete_many(table, keys)
+  catch
+    :error, :badarg -> badarg([table, keys])
   end
 
   @doc """
@@ -618,6 +663,82 @@ defmodule Blanket.Table do
     :error, :badarg -> badarg([table])
   end
 
+  @doc """
+  Answers `{:ok, object}` for the one object that has this key, or `:error`.
+
+  For tables of the types `:set` and `:ordered_set`. `:ets` has nothing like it.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> Blanket.Table.fetch(table, 1)
+      {:ok, {1, "Ada"}}
+      iex> Blanket.Table.fetch(table, 2)
+      :error
+  """
+  @spec fetch(table, term) :: {:ok, object} | :error
+  def fetch(table, key) do
+    Native.fetch(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Answers the one object that has this key, and raises `KeyError` where there is none.
+
+  For tables of the types `:set` and `:ordered_set`. `:ets` has nothing like it.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> Blanket.Table.fetch!(table, 1)
+      {1, "Ada"}
+  """
+  @spec fetch!(table, term) :: object
+  def fetch!(table, key) do
+    case Native.fetch(table, key) do
+      {:ok, object} -> object
+      :error -> raise KeyError, key: key, term: table
+    end
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Answers the one object that has this key, or `default`.
+
+  For tables of the types `:set` and `:ordered_set`. `:ets` has nothing like it.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> Blanket.Table.get(table, 1)
+      {1, "Ada"}
+      iex> Blanket.Table.get(table, 2, {2, "nobody"})
+      {2, "nobody"}
+  """
+  @spec get(table, term, default) :: object | default when default: term
+  def get(table, key, default \\ nil) do
+    Native.get(table, key, default)
+  catch
+    :error, :badarg -> badarg([table, key, default])
+  end
+
+  @doc """
+  Looks up many keys in one call: answers for each key, in their order, what `lookup/2` would.
+
+  Each look-up for itself shows one instant of its key; changes may come in between. `:ets` has nothing
+  like it.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> Blanket.Table.lookup_many(table, [2, 3, 1])
+      [[{2, "Grace"}], [], [{1, "Ada"}]]
+  """
+  @spec lookup_many(table, [term]) :: [[object]]
+  def lookup_many(table, keys) do
+    if length(keys) >= 0, do: Native.lookup_many(table, :lists.reverse(keys))
+  catch
+    :error, :badarg -> badarg([table, keys])
+  end
+
   ## Step
 
   @doc """
@@ -686,5 +807,119 @@ defmodule Blanket.Table do
     Native.prev(table, key)
   catch
     :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Does as `first/1`, and answers the key along with its objects.
+
+  In `:ets` from OTP 27 on.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{2, :b}, {1, :a}])
+      iex> Blanket.Table.first_lookup(table)
+      {1, [{1, :a}]}
+  """
+  @spec first_lookup(table) :: {term, [object]} | :"$end_of_table"
+  def first_lookup(table) do
+    Native.first_lookup(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc """
+  Does as `last/1`, and answers the key along with its objects.
+
+  In `:ets` from OTP 27 on.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{2, :b}, {1, :a}])
+      iex> Blanket.Table.last_lookup(table)
+      {2, [{2, :b}]}
+  """
+  @spec last_lookup(table) :: {term, [object]} | :"$end_of_table"
+  def last_lookup(table) do
+    Native.last_lookup(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc """
+  Does as `next/2`, and answers the key along with its objects.
+
+  In `:ets` from OTP 27 on.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, :a}, {3, :c}])
+      iex> Blanket.Table.next_lookup(table, 1)
+      {3, [{3, :c}]}
+  """
+  @spec next_lookup(table, term) :: {term, [object]} | :"$end_of_table"
+  def next_lookup(table, key) do
+    Native.next_lookup(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Does as `prev/2`, and answers the key along with its objects.
+
+  In `:ets` from OTP 27 on.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, :a}, {3, :c}])
+      iex> Blanket.Table.prev_lookup(table, 3)
+      {1, [{1, :a}]}
+  """
+  @spec prev_lookup(table, term) :: {term, [object]} | :"$end_of_table"
+  def prev_lookup(table, key) do
+    Native.prev_lookup(table, key)
+  catch
+    :error, :badarg -> badarg([table, key])
+  end
+
+  @doc """
+  Answers the objects of one slot, `:"$end_of_table"` for the slot behind the last.
+
+  Slots are numbered from 0, and all of them together hold every object once. An `:ordered_set` has as
+  many as objects, in their order. Another table always has 4096, so that a traversal by slots sees what
+  is there throughout, whatever is inserted or deleted meanwhile.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{2, :b}, {1, :a}])
+      iex> for slot <- 0..2, do: Blanket.Table.slot(table, slot)
+      [[{1, :a}], [{2, :b}], :"$end_of_table"]
+  """
+  @spec slot(table, non_neg_integer) :: [object] | :"$end_of_table"
+  def slot(table, slot) do
+    Native.slot(table, slot)
+  catch
+    :error, :badarg -> badarg([table, slot])
+  end
+
+  @doc """
+  Fixes the table for the calling process, or takes one such fixation back.
+
+  A traversal with `first/1` and `next/2` sees what is there throughout exactly once, with or without a
+  fixation. But unless the table is fixed, `next/2` fails in a table that is no `:ordered_set` when its
+  key was deleted meanwhile; in a fixed one it goes on behind that key.
+
+  A table is fixed until every process that fixed it has released it as many times, or exited. It costs
+  nothing: what is deleted is deleted at once.
+
+      iex> table = Blanket.Table.new(:fixed, [])
+      iex> Blanket.Table.insert(table, for(i <- 1..9, do: {i}))
+      iex> Blanket.Table.safe_fixtable(table, true)
+      iex> key = Blanket.Table.first(table)
+      iex> Blanket.Table.delete(table, key)
+      iex> Blanket.Table.next(table, key) in 1..9
+      true
+      iex> Blanket.Table.safe_fixtable(table, false)
+      true
+  """
+  @spec safe_fixtable(table, boolean) :: true
+  def safe_fixtable(table, fix?) do
+    Native.safe_fixtable(table, fix?)
+  catch
+    :error, :badarg -> badarg([table, fix?])
   end
 end

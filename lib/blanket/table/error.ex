@@ -52,7 +52,17 @@ defmodule Blanket.Table.Error do
               :first,
               :last,
               :next,
-              :prev
+              :prev,
+              :first_lookup,
+              :last_lookup,
+              :next_lookup,
+              :prev_lookup,
+              :slot,
+              :safe_fixtable,
+              :fetch,
+              :fetch!,
+              :get,
+              :lookup_many
             ],
        do: :read
 
@@ -84,6 +94,12 @@ defmodule Blanket.Table.Error do
 
   defp without_table(:delete_object, [object]), do: merge([{2, object(object, 0)}])
   defp without_table(:lookup_element, [_key, pos | _]), do: merge([{3, position(pos)}])
+  defp without_table(:slot, [slot]), do: merge([{2, slot(slot)}])
+  defp without_table(:safe_fixtable, [fix?]), do: merge([{2, boolean(fix?)}])
+
+  defp without_table(function, [keys]) when function in [:lookup_many, :delete_many],
+    do: merge([{2, keys(keys)}])
+
   defp without_table(:rename, [name]), do: merge([{2, name(name)}])
   defp without_table(:give_away, [pid, _data]), do: merge([{2, new_owner(pid)}])
 
@@ -106,8 +122,12 @@ defmodule Blanket.Table.Error do
   defp with_table(:delete_object, facts, [_table, object]),
     do: merge([{2, object(object, facts.keypos)}])
 
-  defp with_table(function, _facts, [_table, _key]) when function in [:next, :prev],
-    do: %{2 => :no_key}
+  defp with_table(function, _facts, [_table, _key])
+       when function in [:next, :prev, :next_lookup, :prev_lookup],
+       do: %{2 => :no_key}
+
+  defp with_table(:slot, _facts, [_table, slot]),
+    do: merge([{2, slot(slot) || :beyond_last_slot}])
 
   defp with_table(:info, _facts, [_table, _item]), do: %{2 => :not_an_item}
 
@@ -127,7 +147,8 @@ defmodule Blanket.Table.Error do
   end
 
   defp with_table(function, %{type: type}, _args)
-       when function in [:update_counter, :update_element] and type in [:bag, :duplicate_bag],
+       when function in [:update_counter, :update_element, :fetch, :fetch!, :get] and
+              type in [:bag, :duplicate_bag],
        do: %{1 => {:table_type, type}}
 
   defp with_table(:update_counter, facts, [table, key, operations | default]) do
@@ -169,6 +190,15 @@ defmodule Blanket.Table.Error do
   defp position(pos) when not is_integer(pos), do: :not_an_integer
   defp position(pos) when pos < 1, do: :out_of_range
   defp position(_pos), do: nil
+
+  defp slot(slot) when not is_integer(slot), do: :not_an_integer
+  defp slot(slot) when slot < 0, do: :negative_slot
+  defp slot(_slot), do: nil
+
+  defp boolean(value), do: if(not is_boolean(value), do: :not_a_boolean)
+
+  defp keys(keys) when not is_list(keys), do: :not_a_list
+  defp keys(keys), do: first_wrong(keys, fn _key -> nil end)
 
   defp new_owner(pid) when not is_pid(pid), do: :not_a_pid
   defp new_owner(pid) when node(pid) != node(), do: :remote
@@ -271,6 +301,10 @@ defmodule Blanket.Table.Error do
   defp explain(:improper_list), do: "not a proper list"
   defp explain(:not_an_item), do: "not an item of the table's info"
   defp explain(:not_an_integer), do: "not an integer"
+  defp explain(:not_a_boolean), do: "neither true nor false"
+  defp explain(:not_a_list), do: "not a list"
+  defp explain(:negative_slot), do: "out of range: the first slot is 0"
+  defp explain(:beyond_last_slot), do: "out of range: beyond the end of the table"
   defp explain(:out_of_range), do: "out of range: the first element is at 1"
   defp explain({:beyond_object, pos}), do: "the object has no element at #{pos}"
 

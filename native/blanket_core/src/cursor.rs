@@ -41,6 +41,8 @@ pub struct Position<'g, T: Term> {
 #[derive(Clone)]
 enum Place<T: Term> {
     Start,
+    /// Before the first object of a hash kind whose key has no lesser hash.
+    Hash(u64),
     After(T),
     /// In the objects of one key; all of them have been seen where the number is their length.
     Run(RunView<T>, usize),
@@ -57,6 +59,18 @@ impl<'g, T: Term> Position<'g, T> {
         Self::at(Place::After(key))
     }
 
+    pub(crate) fn before_hash(hash: u64) -> Self {
+        Self::at(Place::Hash(hash))
+    }
+
+    /// The key that this is behind.
+    pub(crate) fn key(&self) -> Option<T> {
+        match self.place {
+            Place::After(key) => Some(key),
+            _ => None,
+        }
+    }
+
     fn at(place: Place<T>) -> Self {
         Position {
             place,
@@ -68,6 +82,7 @@ impl<'g, T: Term> Position<'g, T> {
     pub fn park(self) -> Parked<T> {
         Parked(match self.place {
             Place::Start => ParkedPlace::Start,
+            Place::Hash(hash) => ParkedPlace::Hash(hash),
             Place::After(key) => ParkedPlace::After(OwnedTerm::new(key)),
             Place::Run(view, at) => ParkedPlace::Run(view, at),
         })
@@ -79,6 +94,7 @@ pub struct Parked<T: Term>(ParkedPlace<T>);
 
 enum ParkedPlace<T: Term> {
     Start,
+    Hash(u64),
     After(OwnedTerm<T>),
     Run(RunView<T>, usize),
 }
@@ -88,6 +104,7 @@ impl<T: Term> Parked<T> {
     pub fn unpark(&self) -> Position<'_, T> {
         Position::at(match &self.0 {
             ParkedPlace::Start => Place::Start,
+            ParkedPlace::Hash(hash) => Place::Hash(*hash),
             ParkedPlace::After(key) => Place::After(key.term()),
             ParkedPlace::Run(view, at) => Place::Run(view.clone(), *at),
         })
@@ -157,6 +174,7 @@ impl<'a, D> Walk<'a, D> {
         let mut seek = match (&from.place, self.direction) {
             (Place::Start, Direction::Forward) => Seek::Start,
             (Place::Start, Direction::Backward) => Seek::End,
+            (Place::Hash(hash), _) => Seek::Hash(*hash),
             (Place::After(key), _) => onward(probe(*key)),
             (Place::Run(view, at), _) => {
                 let end = view.len().min(at + max);

@@ -412,6 +412,14 @@ impl<T: Term> Table<T> {
         }
     }
 
+    /// The way through an ordered table; `None` where the table is not.
+    pub(crate) fn ordered<'g>(&self, guard: &'g Guard) -> Option<Walk<'g, OrderedDirectory<T>>> {
+        match &self.store(guard).directory {
+            AnyDirectory::Hash(_) => None,
+            AnyDirectory::Ordered(directory) => Some(self.walk(directory, Direction::Forward)),
+        }
+    }
+
     /// Deletes all objects at one instant, whatever their number.
     pub fn clear(&self) -> Discarded<T> {
         let empty = Arc::new(Store::new(Arc::clone(&self.shape)));

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustler::codegen_runtime::{ErlNifEntry, inventory};
 use rustler::sys::{ErlNifEnv, ErlNifFunc, ErlNifTerm};
 
+use crate::cursor::Cursor;
 use crate::reaper;
 use crate::resource::{Resource, TableResource};
 use crate::term;
@@ -97,7 +98,10 @@ unsafe fn prepare(env: *mut ErlNifEnv) -> Result<(), &'static str> {
     // SAFETY: passed on.
     unsafe {
         term::check_words(env)?;
-        if TableResource::class().open(env) && yielding::open_class(env) {
+        if TableResource::class().open(env)
+            && Cursor::class().open(env)
+            && yielding::open_class(env)
+        {
             Ok(())
         } else {
             Err("its resource types cannot be opened")

@@ -2,6 +2,7 @@
 
 mod arena;
 mod atoms;
+mod cursor;
 mod encoding;
 mod entry;
 mod fixation;

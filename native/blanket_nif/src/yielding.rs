@@ -39,7 +39,7 @@ impl Slice {
     /// Objects that are handled between two looks at the clock.
     pub const OBJECTS: usize = 32;
 
-    fn new() -> Self {
+    pub fn new() -> Self {
         Slice {
             end: now() + Self::MICROSECONDS,
         }

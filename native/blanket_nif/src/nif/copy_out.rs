@@ -53,13 +53,8 @@ pub fn list(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, wanted: Part) -> A
                 .collect();
             Ok(call.list(&parts?))
         }
-        rest => {
-            let work = CopyOut {
-                objects: objects.park().ok_or(Failure::BadArg)?,
-                rest,
-                wanted,
-                keypos: None,
-            };
+        _ => {
+            let work = CopyOut::of(objects, wanted).ok_or(Failure::BadArg)?;
             yielding::run(call, work, BeamTerm::nil())
         }
     }
@@ -67,13 +62,8 @@ pub fn list(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, wanted: Part) -> A
 
 /// `{key, objects}` of found objects, which have their key at `keypos`.
 pub fn with_key(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, keypos: usize) -> Answer {
-    if let Some(objects) = objects.park() {
-        let work = CopyOut {
-            rest: objects.len(),
-            objects,
-            wanted: Part::Object,
-            keypos: Some(keypos),
-        };
+    if let Some(mut work) = CopyOut::of(objects, Part::Object) {
+        work.keypos = Some(keypos);
         return yielding::run(call, work, BeamTerm::nil());
     }
     let first = objects.first().ok_or(Failure::BadArg)?;
@@ -87,12 +77,25 @@ fn keyed(call: &Call<'_>, object: Object<BeamTerm>, keypos: usize, list: BeamTer
 }
 
 /// Copies many objects, from the last to the first; the list so far is the live term.
-struct CopyOut {
+pub struct CopyOut {
     objects: ParkedObjects<BeamTerm>,
     rest: usize,
     wanted: Part,
     /// Where the key is, if it is wanted before the list.
     keypos: Option<usize>,
+}
+
+impl CopyOut {
+    /// `None` where the objects are few: those are to be copied now.
+    pub fn of(objects: &Objects<'_, BeamTerm>, wanted: Part) -> Option<Self> {
+        let objects = objects.park()?;
+        Some(CopyOut {
+            rest: objects.len(),
+            objects,
+            wanted,
+            keypos: None,
+        })
+    }
 }
 
 impl Work for CopyOut {

@@ -1,6 +1,7 @@
 //! Reading objects by their key.
 
 use super::copy_out::{self, Part};
+use crate::atoms;
 use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::term::BeamTerm;
 
@@ -9,6 +10,8 @@ export! {
     c"lookup_element"/3 = lookup_element;
     c"lookup_element"/4 = lookup_element_or;
     c"member"/2 = member;
+    c"fetch"/2 = fetch;
+    c"get"/3 = get;
 }
 
 fn lookup(call: &Call<'_>) -> Answer {
@@ -42,6 +45,27 @@ fn element(call: &Call<'_>, default: Option<BeamTerm>) -> Answer {
 fn member(call: &Call<'_>) -> Answer {
     let table = call.table_to_read()?;
     Ok(boolean(table.table.member(call.args[1], call.guard)?))
+}
+
+fn fetch(call: &Call<'_>) -> Answer {
+    Ok(match one(call)? {
+        Some(object) => call.tuple(&[BeamTerm::from(atoms::ok()), object]),
+        None => BeamTerm::from(atoms::error()),
+    })
+}
+
+fn get(call: &Call<'_>) -> Answer {
+    Ok(one(call)?.unwrap_or(call.args[2]))
+}
+
+/// The object of a key that can have no other, copied.
+fn one(call: &Call<'_>) -> Result<Option<BeamTerm>, Failure> {
+    let table = call.table_to_read()?;
+    if !table.has_unique_keys() {
+        return Err(Failure::BadArg);
+    }
+    let objects = table.table.lookup(call.args[1], call.guard)?;
+    Ok(objects.first().map(|object| copy_out::whole(call, object)))
 }
 
 /// The index that a position, counted from 1, stands for.

@@ -1,0 +1,125 @@
+//! Many keys in one call; each key for itself is atomic, all together are not.
+
+use super::copy_out::{self, CopyOut, Part};
+use crate::raw::{Answer, Call, Failure, boolean, export};
+use crate::resource::TableRef;
+use crate::term::BeamTerm;
+use crate::yielding::{self, Slice, Step, Work};
+
+export! {
+    c"lookup_many"/2 = lookup_many;
+    c"delete_many"/2 = delete_many;
+}
+
+/// Keys that are handled between two looks at the clock.
+const KEYS: usize = Slice::OBJECTS;
+
+/// The lists of objects of the keys in the second argument, in the opposite order.
+fn lookup_many(call: &Call<'_>) -> Answer {
+    let table = call.table_to_read()?;
+    let work = LookupMany {
+        table: call.keep(&table)?,
+        copying: None,
+    };
+    let nil = BeamTerm::nil();
+    yielding::run(call, work, call.tuple(&[call.args[1], nil, nil]))
+}
+
+/// The live term holds the keys to come, the lists so far, and the list that is being copied.
+struct LookupMany {
+    table: TableRef,
+    copying: Option<CopyOut>,
+}
+
+impl Work for LookupMany {
+    fn step(
+        &mut self,
+        call: &Call<'_>,
+        live: &mut BeamTerm,
+        slice: &Slice,
+    ) -> Result<Step, Failure> {
+        let Some(&[mut keys, mut lists, mut list]) = live.as_tuple() else {
+            return Err(Failure::BadArg);
+        };
+        let stopped = loop {
+            match self.portion(call, &mut keys, &mut lists, &mut list, slice) {
+                Ok(true) => return Ok(Step::Done(lists)),
+                Ok(false) if !slice.is_over() => {}
+                Ok(false) => break Ok(Step::More),
+                Err(failure) => break Err(failure),
+            }
+        };
+        *live = call.tuple(&[keys, lists, list]);
+        stopped
+    }
+}
+
+impl LookupMany {
+    /// Whether all keys are done.
+    fn portion(
+        &mut self,
+        call: &Call<'_>,
+        keys: &mut BeamTerm,
+        lists: &mut BeamTerm,
+        list: &mut BeamTerm,
+        slice: &Slice,
+    ) -> Result<bool, Failure> {
+        if let Some(copying) = &mut self.copying {
+            if let Step::Done(list) = copying.step(call, list, slice)? {
+                *lists = call.cell(list, *lists);
+                self.copying = None;
+            }
+            return Ok(false);
+        }
+        for _ in 0..KEYS {
+            let Some((key, rest)) = keys.as_cell() else {
+                return Ok(true);
+            };
+            let objects = self.table.table.lookup(key, call.guard)?;
+            *keys = rest;
+            self.copying = CopyOut::of(&objects, Part::Object);
+            if self.copying.is_some() {
+                *list = BeamTerm::nil();
+                return Ok(false);
+            }
+            *lists = call.cell(copy_out::list(call, &objects, Part::Object)?, *lists);
+        }
+        Ok(false)
+    }
+}
+
+/// Deletes the objects of the keys in the second argument, a proper list.
+fn delete_many(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    let work = DeleteMany {
+        table: call.keep(&table)?,
+    };
+    yielding::run(call, work, call.args[1])
+}
+
+/// The live term holds the keys to come.
+struct DeleteMany {
+    table: TableRef,
+}
+
+impl Work for DeleteMany {
+    fn step(
+        &mut self,
+        call: &Call<'_>,
+        live: &mut BeamTerm,
+        slice: &Slice,
+    ) -> Result<Step, Failure> {
+        loop {
+            for _ in 0..KEYS {
+                let Some((key, rest)) = live.as_cell() else {
+                    return Ok(Step::Done(boolean(true)));
+                };
+                self.table.table.delete(key, call.guard)?;
+                *live = rest;
+            }
+            if slice.is_over() {
+                return Ok(Step::More);
+            }
+        }
+    }
+}

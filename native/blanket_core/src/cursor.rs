@@ -12,7 +12,7 @@ use crate::directory::{Directory, ProbeOf};
 use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect, key_of};
 use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
-use crate::objects::Objects;
+use crate::objects::{Objects, ParkedObjects};
 use crate::page::OwnedTerm;
 use crate::run::RunView;
 use crate::term::Term;
@@ -67,6 +67,17 @@ impl<'g, T: Term> Position<'g, T> {
     pub(crate) fn key(&self) -> Option<T> {
         match self.place {
             Place::After(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Where this is in a key of many objects: all of them, and the place behind them.
+    pub fn many(&self) -> Option<(ParkedObjects<T>, Self)> {
+        match &self.place {
+            Place::Run(view, _) => Some((
+                ParkedObjects::of(view.clone()),
+                Self::at(Place::Run(view.clone(), view.len())),
+            )),
             _ => None,
         }
     }

@@ -98,6 +98,10 @@ impl<'g, T: Term> Objects<'g, T> {
 pub struct ParkedObjects<T: Term>(RunView<T>);
 
 impl<T: Term> ParkedObjects<T> {
+    pub(crate) fn of(view: RunView<T>) -> Self {
+        ParkedObjects(view)
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }

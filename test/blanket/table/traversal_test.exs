@@ -84,6 +84,15 @@ defmodule Blanket.Table.TraversalTest do
     end
   end
 
+  test "a list of the whole table keeps the objects of each key in the order of insertion" do
+    for type <- [:bag, :duplicate_bag] do
+      table = Table.new(:table, [type])
+      Table.insert(table, for(i <- 1..200, key <- 1..300, i <= key, do: {key, i}))
+      listed = table |> Table.tab2list() |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
+      assert listed == Map.new(1..300, &{&1, Enum.to_list(1..min(&1, 200))})
+    end
+  end
+
   describe "slots" do
     for type <- @types do
       test "show every object once, and then the end, in a #{type}" do
@@ -112,11 +121,13 @@ defmodule Blanket.Table.TraversalTest do
       assert Table.slot(table, 77_777) == [{77_777, 77_777}]
     end
 
-    test "hold all objects of a key, in the order of insertion" do
-      table = Table.new(:table, [:duplicate_bag])
-      objects = for i <- 1..25, do: {:a, i}
-      Table.insert(table, objects)
-      assert Enum.flat_map(0..4095, &Table.slot(table, &1)) == objects
+    test "hold all objects of a key, few or many, in the order of insertion" do
+      for count <- [2, 20, 32, 33, 50_000] do
+        table = Table.new(:table, [:duplicate_bag])
+        objects = for i <- 1..count, do: {:a, i}
+        Table.insert(table, objects)
+        assert Enum.flat_map(0..4095, &Table.slot(table, &1)) == objects
+      end
     end
 
     test "see what is there throughout once, while the table grows" do

@@ -88,13 +88,19 @@ pub struct CopyOut {
 impl CopyOut {
     /// `None` where the objects are few: those are to be copied now.
     pub fn of(objects: &Objects<'_, BeamTerm>, wanted: Part) -> Option<Self> {
-        let objects = objects.park()?;
         Some(CopyOut {
+            wanted,
+            ..CopyOut::of_many(objects.park()?)
+        })
+    }
+
+    pub fn of_many(objects: ParkedObjects<BeamTerm>) -> Self {
+        CopyOut {
             rest: objects.len(),
             objects,
-            wanted,
+            wanted: Part::Object,
             keypos: None,
-        })
+        }
     }
 }
 

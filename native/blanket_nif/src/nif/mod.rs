@@ -5,6 +5,7 @@ mod copy_out;
 mod fixation;
 mod kept;
 mod lifecycle;
+mod listing;
 mod many;
 mod read;
 mod scan;

@@ -1,8 +1,9 @@
 //! The objects of a slot.
 
-use blanket_core::{Direction, HASH_SLOTS, Kind, Parked, Passed, Position, hash_slot};
+use blanket_core::{Direction, HASH_SLOTS, Kind, Parked, Passed, Position};
 
 use super::copy_out;
+use super::listing::Listing;
 use crate::atoms;
 use crate::raw::{Answer, Call, Failure, export};
 use crate::resource::TableRef;
@@ -19,15 +20,17 @@ fn slot(call: &Call<'_>) -> Answer {
     let slot = slot
         .and_then(|slot| usize::try_from(slot).ok())
         .ok_or(Failure::BadArg)?;
-    let at = None;
     if table.table.kind() == Kind::OrderedSet {
-        let table = call.keep(&table)?;
-        let before = slot;
-        return yielding::run(call, OrderedSlot { table, at, before }, BeamTerm::nil());
+        let work = OrderedSlot {
+            table: call.keep(&table)?,
+            at: None,
+            before: slot,
+        };
+        return yielding::run(call, work, BeamTerm::nil());
     }
     if slot < HASH_SLOTS {
-        let table = call.keep(&table)?;
-        return yielding::run(call, HashSlot { table, at, slot }, BeamTerm::nil());
+        let listing = Listing::of_slot(call.keep(&table)?, slot);
+        return yielding::run(call, listing, BeamTerm::nil());
     }
     match slot {
         HASH_SLOTS => Ok(BeamTerm::from(atoms::end_of_table())),
@@ -82,57 +85,5 @@ impl Work for OrderedSlot {
             Some(&object) => call.list(&[copy_out::whole(call, object)]),
             None => BeamTerm::from(atoms::end_of_table()),
         }))
-    }
-}
-
-/// Puts the objects of a slot before the list so far, the live term.
-struct HashSlot {
-    table: TableRef,
-    at: Option<Parked<BeamTerm>>,
-    slot: usize,
-}
-
-impl Work for HashSlot {
-    fn step(
-        &mut self,
-        call: &Call<'_>,
-        live: &mut BeamTerm,
-        slice: &Slice,
-    ) -> Result<Step, Failure> {
-        let table = &self.table.table;
-        let key = table.keypos() - 1;
-        let parked = self.at.take();
-        let mut position = match &parked {
-            Some(parked) => parked.unpark(),
-            None => Position::before_hash_slot(self.slot),
-        };
-        let mut found = Vec::new();
-        loop {
-            found.clear();
-            let direction = Direction::Forward;
-            let from = position.clone();
-            let next = match table.scan(from, direction, Slice::OBJECTS, call.guard, &mut found) {
-                Ok(next) => next,
-                Err(contended) => {
-                    self.at = Some(position.park());
-                    return Err(contended.into());
-                }
-            };
-            let here =
-                found.partition_point(|object| hash_slot(object.elements()[key]) == self.slot);
-            for &object in found[..here].iter().rev() {
-                *live = call.cell(copy_out::whole(call, object), *live);
-            }
-            match next {
-                Some(next) if here == found.len() => {
-                    position = next;
-                    if slice.is_over() {
-                        self.at = Some(position.park());
-                        return Ok(Step::More);
-                    }
-                }
-                _ => return Ok(Step::Done(*live)),
-            }
-        }
     }
 }

@@ -1,14 +1,13 @@
-//! Going from key to key, and through the whole table.
+//! Going from key to key.
 
-use blanket_core::{Direction, Kind, Objects, Parked, Position, StepError};
+use blanket_core::{Objects, StepError};
 
 use super::copy_out::{self, Part};
 use crate::atoms;
 use crate::fixation;
 use crate::raw::{Answer, Call, Failure, export};
-use crate::resource::{TableRef, TableResource};
+use crate::resource::TableResource;
 use crate::term::BeamTerm;
-use crate::yielding::{self, Slice, Step, Work};
 
 export! {
     c"first"/1 = first;
@@ -19,7 +18,6 @@ export! {
     c"last_lookup"/1 = last_lookup;
     c"next_lookup"/2 = next_lookup;
     c"prev_lookup"/2 = prev_lookup;
-    c"tab2list"/1 = tab2list;
 }
 
 fn first(call: &Call<'_>) -> Answer {
@@ -108,68 +106,4 @@ fn or_behind<'g>(
 fn key(call: &Call<'_>, found: &Objects<'_, BeamTerm>, keypos: usize) -> Answer {
     let object = found.first().ok_or(Failure::BadArg)?;
     copy_out::part(call, object, Part::Element(keypos - 1))
-}
-
-fn tab2list(call: &Call<'_>) -> Answer {
-    let table = call.table_to_read()?;
-    let work = TabToList {
-        table: call.keep(&table)?,
-        at: None,
-    };
-    yielding::run(call, work, BeamTerm::nil())
-}
-
-/// Puts objects before the list so far, the live term.
-struct TabToList {
-    table: TableRef,
-    /// Where to go on from; none before the first slice.
-    at: Option<Parked<BeamTerm>>,
-}
-
-impl Work for TabToList {
-    fn step(
-        &mut self,
-        call: &Call<'_>,
-        live: &mut BeamTerm,
-        slice: &Slice,
-    ) -> Result<Step, Failure> {
-        let table = &self.table.table;
-        // An ordered_set's list is built from its end. Else the order is free, but for the objects
-        // of one key, which a scan finds together and in order.
-        let (direction, reverse) = match table.kind() {
-            Kind::OrderedSet => (Direction::Backward, false),
-            _ => (Direction::Forward, true),
-        };
-        let parked = self.at.take();
-        let mut position = match &parked {
-            Some(parked) => parked.unpark(),
-            None => Position::start(),
-        };
-        let mut found = Vec::new();
-        loop {
-            found.clear();
-            let from = position.clone();
-            let next = match table.scan(from, direction, Slice::OBJECTS, call.guard, &mut found) {
-                Ok(next) => next,
-                Err(contended) => {
-                    self.at = Some(position.park());
-                    return Err(contended.into());
-                }
-            };
-            if reverse {
-                found.reverse();
-            }
-            for &object in &found {
-                *live = call.cell(copy_out::whole(call, object), *live);
-            }
-            match next {
-                None => return Ok(Step::Done(*live)),
-                Some(next) if slice.is_over() => {
-                    self.at = Some(next.park());
-                    return Ok(Step::More);
-                }
-                Some(next) => position = next,
-            }
-        }
-    }
 }

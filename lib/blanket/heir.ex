@@ -287,6 +287,10 @@ defmodule Blanket.Heir do
   defp wait(heir) do
     {:ok, _} = Registry.register(Blanket.Waiting, heir.keep.owner, nil)
     %{heir | waiting: true}
+  rescue
+    # Without the registry this heir is about to be stopped, and another started. To crash meanwhile
+    # would be to crash over and over, and with all others.
+    ArgumentError -> heir
   end
 
   defp stop_waiting(%{waiting: false} = heir), do: heir

@@ -113,6 +113,24 @@ defmodule Blanket.ApplicationTest do
     end)
   end
 
+  test "killed again while it starts a thousand heirs" do
+    owner = Counter.name()
+    for n <- 1..1000, do: {:ok, _} = Blanket.new(Blanket, {:never_comes, n}, {owner, []})
+    {:ok, _} = Blanket.new(Blanket, self(), {owner, []})
+
+    for _ <- 1..5 do
+      kill(Blanket.Waiting)
+      eventually(fn -> Process.whereis(Blanket.Waiting) end)
+    end
+
+    assert {:ok, _table} = Blanket.receive_table()
+
+    for {{_, {:never_comes, _}, ^owner} = ref, table, _keep} <- Native.kept() do
+      assert {:ok, ^ref} = Native.unkeep(table)
+      Heir.stop(ref)
+    end
+  end
+
   describe "while the application is stopped" do
     defp keep(opts) do
       owner = Counter.name()

@@ -43,7 +43,8 @@ defmodule Blanket.Table do
   """
 
   alias Blanket.Native
-  alias Blanket.Table.{Binaries, Error, Options}
+  alias Blanket.Table.{Binaries, Error, Options, QLC, Show}
+  alias Blanket.Table.File, as: TableFile
 
   @typedoc "A table: its reference, or the name of a named one."
   @type table :: reference | atom
@@ -922,4 +923,350 @@ defmodule Blanket.Table do
   catch
     :error, :badarg -> badarg([table, fix?])
   end
+
+  ## The whole table
+
+  @doc """
+  Calls `fun` on each object and what it answered for the one before, `acc` for the first, and answers
+  what it answered for the last.
+
+  An `:ordered_set` is gone through in the order of its keys. What is there throughout is seen exactly
+  once; what is inserted or deleted meanwhile, by `fun` or by others, may be seen or not. The objects of
+  one key are copied to the calling process at a time, never the whole table.
+
+      iex> table = Blanket.Table.new(:prices, [])
+      iex> Blanket.Table.insert(table, [{:apple, 3}, {:pear, 4}])
+      iex> Blanket.Table.foldl(fn {_, price}, sum -> sum + price end, 0, table)
+      7
+  """
+  @spec foldl((object, acc -> acc), acc, table) :: acc when acc: term
+  def foldl(fun, acc, table),
+    do:
+      fixed(table, fn ->
+        fold(first_lookup(table), &next_lookup/2, &:lists.foldl/3, fun, acc, table)
+      end)
+
+  @doc """
+  Does as `foldl/3`, from the last key of an `:ordered_set` to the first.
+
+      iex> table = Blanket.Table.new(:sorted, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{2, :b}, {1, :a}])
+      iex> Blanket.Table.foldr(fn {key, _}, keys -> [key | keys] end, [], table)
+      [1, 2]
+  """
+  @spec foldr((object, acc -> acc), acc, table) :: acc when acc: term
+  def foldr(fun, acc, table),
+    do:
+      fixed(table, fn ->
+        fold(last_lookup(table), &prev_lookup/2, &:lists.foldr/3, fun, acc, table)
+      end)
+
+  defp fixed(table, fun) do
+    safe_fixtable(table, true)
+
+    try do
+      fun.()
+    after
+      safe_fixtable(table, false)
+    end
+  end
+
+  defp fold(:"$end_of_table", _step, _fold, _fun, acc, _table), do: acc
+
+  defp fold({key, objects}, step, fold, fun, acc, table) do
+    acc = fold.(fun, acc, objects)
+    fold(step.(table, key), step, fold, fun, acc, table)
+  end
+
+  @doc """
+  Replaces the objects of the table by those that `fun` supplies.
+
+  `fun.(:read)` answers `{objects, fun}` with the fun that supplies those that follow, or
+  `:end_of_input`. When the objects cannot be inserted, `fun.(:close)` is called, and the caller exits
+  with the reason; when `fun` answers anything else, the caller exits with that.
+
+      iex> table = Blanket.Table.new(:filled, [])
+      iex> Blanket.Table.init_table(table, fn :read -> {[{1}, {2}], fn :read -> :end_of_input end} end)
+      true
+      iex> Blanket.Table.info(table, :size)
+      2
+  """
+  @spec init_table(table, (:read | :close -> term)) :: true
+  def init_table(table, fun) do
+    delete_all_objects(table)
+    fill(table, fun.(:read))
+  end
+
+  defp fill(_table, :end_of_input), do: true
+
+  defp fill(table, {objects, fun}) when is_list(objects) and is_function(fun) do
+    try do
+      Enum.each(objects, &insert(table, &1))
+    catch
+      :error, reason ->
+        close(fun)
+        exit({reason, __STACKTRACE__})
+    end
+
+    fill(table, fun.(:read))
+  end
+
+  defp fill(_table, other), do: exit(other)
+
+  defp close(fun) do
+    fun.(:close)
+  catch
+    _, _ -> :ok
+  end
+
+  @doc """
+  Makes a handle for queries with `:qlc` over the table.
+
+  Options, one or a list of them:
+
+    * `{:traverse, method}`: how the table is gone through when a query is not a look-up of keys:
+      `:select` (the default), `{:select, match_spec}`, `:first_next` or `:last_prev`;
+    * `{:n_objects, n}`: how many objects `:select` fetches at a time, `:default` for 100.
+
+  The table is fixed while a query runs. Keys that a query is bound to are looked up.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> handle = Blanket.Table.table(table)
+      iex> query = :qlc.string_to_handle('[Name || {2, Name} <- Table].', [], [{:Table, handle}])
+      iex> :qlc.eval(query)
+      ["Grace"]
+  """
+  @spec table(table, term) :: :qlc.query_handle()
+  def table(table, options \\ []) do
+    case QLC.table(table, options) do
+      {:ok, handle} -> handle
+      :error -> :erlang.error(:badarg)
+    end
+  catch
+    :error, :badarg -> badarg([table, options])
+  end
+
+  @doc """
+  Streams all objects of the table.
+
+  They are copied to the calling process in portions, so that the memory that a stream takes does not
+  depend on the size of the table. What is there throughout is seen exactly once; what is inserted or
+  deleted meanwhile may be seen or not. `:ets` has nothing like it.
+
+      iex> table = Blanket.Table.new(:numbers, [:ordered_set])
+      iex> Blanket.Table.insert(table, for(i <- 1..1000, do: {i}))
+      iex> table |> Blanket.Table.stream() |> Enum.take(2)
+      [{1}, {2}]
+  """
+  @spec stream(table) :: Enumerable.t()
+  def stream(table) do
+    Stream.resource(fn -> :start end, &portion(table, &1), fn _from -> :ok end)
+  end
+
+  defp portion(_table, :"$end_of_table"), do: {:halt, :"$end_of_table"}
+
+  defp portion(table, from) do
+    Native.scan(table, from)
+  catch
+    :error, :badarg -> :erlang.error(:badarg, [table], error_info: Error.info(:stream, [table]))
+  end
+
+  ## Files
+
+  @doc """
+  Writes the table to a file, from which `file2tab/1`, or that of `:ets`, makes it again.
+
+  A file of that name is replaced. The file has what is there throughout; what is inserted or deleted
+  meanwhile may be in it or not. See `tab2file/3` for the errors.
+
+      iex> path = Path.join(System.tmp_dir!(), "blanket_people.tab")
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> Blanket.Table.tab2file(table, path)
+      :ok
+      iex> {:ok, copy} = Blanket.Table.file2tab(path)
+      iex> File.rm!(path)
+      iex> Blanket.Table.tab2list(copy)
+      [{1, "Ada"}]
+  """
+  @spec tab2file(table, Path.t() | charlist | atom) :: :ok | {:error, term}
+  def tab2file(table, path) do
+    TableFile.write(table, path, [])
+  catch
+    :error, :badarg -> badarg([table, path])
+  end
+
+  @doc """
+  Does as `tab2file/2`, with options:
+
+    * `{:extended_info, items}`: what `file2tab/2` can verify besides: `:object_count`, `:md5sum`, or
+      both;
+    * `{:sync, true}`: the file is on the disk when the call returns.
+
+  Fails with `{:error, :badtab}` when there is no such table, `{:error, :eaccess}` when there is a
+  directory of that name, `{:error, {:unknown_option, option}}`, `{:error, {:malformed_option, option}}`,
+  and what `:disk_log` and `:file` say. Nothing is left of the file then.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.tab2file(table, "people.tab", [:fast])
+      {:error, {:unknown_option, :fast}}
+  """
+  @spec tab2file(table, Path.t() | charlist | atom, [
+          {:extended_info, [TableFile.extended_info()]} | {:sync, boolean}
+        ]) :: :ok | {:error, term}
+  def tab2file(table, path, options) do
+    TableFile.write(table, path, options)
+  catch
+    :error, :badarg -> badarg([table, path, options])
+  end
+
+  @doc """
+  Does as `file2tab/2`, without a check.
+
+      iex> {:error, {:read_error, {:file_error, _, reason}}} = Blanket.Table.file2tab("no_such.tab")
+      iex> reason
+      :enoent
+  """
+  @spec file2tab(Path.t() | charlist | atom) :: {:ok, table} | {:error, term}
+  def file2tab(path), do: TableFile.read(path, [])
+
+  @doc """
+  Makes a table, owned by the calling process, of a file that `tab2file/2` or that of `:ets` wrote.
+
+  It has the name, type, key position, protection and concurrency options of the table that was
+  written, but not its heir. With `{:verify, true}` damage, and a number of objects or a checksum other
+  than the file says, is an error; else what is damaged is left out.
+
+  Fails with `{:error, {:read_error, why}}`, `{:error, :badfile}`, `{:error, :cannot_create_table}` (the
+  name of a named table is taken, for example), `{:error, :invalid_object_count}`,
+  `{:error, :checksum_error}`, `{:error, {:unsupported_file_version, version}}`,
+  `{:error, {:unknown_option, option}}` and `{:error, {:malformed_option, option}}`. No table is left
+  then.
+
+      iex> path = Path.join(System.tmp_dir!(), "blanket_verified.tab")
+      iex> table = Blanket.Table.new(:people, [:bag])
+      iex> Blanket.Table.tab2file(table, path, extended_info: [:md5sum, :object_count])
+      :ok
+      iex> {:ok, copy} = Blanket.Table.file2tab(path, verify: true)
+      iex> File.rm!(path)
+      iex> Blanket.Table.info(copy, :type)
+      :bag
+  """
+  @spec file2tab(Path.t() | charlist | atom, [{:verify, boolean}]) ::
+          {:ok, table} | {:error, term}
+  def file2tab(path, options), do: TableFile.read(path, options)
+
+  @doc """
+  Tells what is known of the table in a file.
+
+  Fails as `file2tab/2` does.
+
+      iex> path = Path.join(System.tmp_dir!(), "blanket_known.tab")
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.tab2file(table, path)
+      iex> {:ok, info} = Blanket.Table.tabfile_info(path)
+      iex> File.rm!(path)
+      iex> {info[:name], info[:type], info[:size], info[:version]}
+      {:people, :ordered_set, 0, {1, 0}}
+  """
+  @spec tabfile_info(Path.t() | charlist | atom) :: {:ok, keyword} | {:error, term}
+  def tabfile_info(path), do: TableFile.info(path)
+
+  @doc """
+  Inserts all objects of an open `:dets` table.
+
+      iex> path = Path.join(System.tmp_dir!(), "blanket_from.dets")
+      iex> {:ok, dets} = :dets.open_file(:blanket_from, file: String.to_charlist(path))
+      iex> :dets.insert(dets, {1, "Ada"})
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.from_dets(table, dets)
+      true
+      iex> :dets.close(dets)
+      iex> File.rm!(path)
+      iex> Blanket.Table.tab2list(table)
+      [{1, "Ada"}]
+  """
+  @spec from_dets(table, :dets.tab_name()) :: true
+  def from_dets(table, dets) do
+    insert(table, [])
+
+    case :dets.foldl(fn object, true -> insert(table, object) end, true, dets) do
+      true -> true
+      {:error, reason} -> :erlang.error(reason, [table, dets])
+    end
+  catch
+    :error, :badarg -> badarg([table, dets])
+  end
+
+  @doc """
+  Replaces the objects of an open `:dets` table by those of this one, and answers the `:dets` table.
+
+  What is there throughout the call is inserted; what comes or goes meanwhile may be or not.
+
+      iex> path = Path.join(System.tmp_dir!(), "blanket_to.dets")
+      iex> {:ok, dets} = :dets.open_file(:blanket_to, file: String.to_charlist(path))
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> Blanket.Table.to_dets(table, dets)
+      :blanket_to
+      iex> objects = :dets.lookup(dets, 1)
+      iex> :dets.close(dets)
+      iex> File.rm!(path)
+      iex> objects
+      [{1, "Ada"}]
+  """
+  @spec to_dets(table, dets) :: dets when dets: :dets.tab_name()
+  def to_dets(table, dets) do
+    first = Native.scan(table, :start)
+
+    with :ok <- :dets.delete_all_objects(dets),
+         :ok <- insert_in_dets(first, table, dets) do
+      dets
+    else
+      {:error, reason} -> :erlang.error(reason, [table, dets])
+    end
+  catch
+    :error, :badarg -> badarg([table, dets])
+  end
+
+  defp insert_in_dets({objects, next}, table, dets) do
+    with :ok <- :dets.insert(dets, objects) do
+      case next do
+        :"$end_of_table" -> :ok
+        cursor -> table |> Native.scan(cursor) |> insert_in_dets(table, dets)
+      end
+    end
+  end
+
+  ## Show
+
+  @doc """
+  Prints a line for each table: its name or reference, name, type, size, memory in words and owner.
+
+  Tables of `:ets` are not among them.
+  """
+  @spec i() :: :ok
+  def i, do: Show.tables()
+
+  @doc """
+  Prints the objects of the table, by pages of 40 lines of 80 characters.
+
+  After a page it asks how to go on: `c` shows the next, `q` ends, `k` deletes the table, `p7` prints
+  object 7 in full, `/regexp` shows only objects whose text matches.
+  """
+  @spec i(table) :: :ok
+  def i(table), do: Show.objects(table, 40, 80)
+
+  @doc """
+  Does as `i/1`, by pages of `height` lines.
+  """
+  @spec i(table, pos_integer) :: :ok
+  def i(table, height), do: Show.objects(table, height, 80)
+
+  @doc """
+  Does as `i/1`, by pages of `height` lines of `width` characters.
+  """
+  @spec i(table, pos_integer, pos_integer) :: :ok
+  def i(table, height, width), do: Show.objects(table, height, width)
 end

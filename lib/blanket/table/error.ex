@@ -62,11 +62,14 @@ defmodule Blanket.Table.Error do
               :fetch,
               :fetch!,
               :get,
-              :lookup_many
+              :lookup_many,
+              :stream,
+              :tab2file,
+              :to_dets
             ],
        do: :read
 
-  defp needed(:info), do: :nothing
+  defp needed(function) when function in [:info, :table], do: :nothing
   defp needed(function) when function in [:setopts, :give_away], do: :own
   defp needed(_function), do: :write
 
@@ -130,6 +133,11 @@ defmodule Blanket.Table.Error do
     do: merge([{2, slot(slot) || :beyond_last_slot}])
 
   defp with_table(:info, _facts, [_table, _item]), do: %{2 => :not_an_item}
+
+  defp with_table(:table, _facts, [_table, _options]), do: %{2 => :not_query_options}
+
+  defp with_table(function, _facts, [_table, _dets]) when function in [:from_dets, :to_dets],
+    do: %{2 => :not_a_dets_table}
 
   defp with_table(:rename, _facts, [_table, name]),
     do: merge([{2, name(name) || :name_taken}])
@@ -301,6 +309,11 @@ defmodule Blanket.Table.Error do
   defp explain(:improper_list), do: "not a proper list"
   defp explain(:not_an_item), do: "not an item of the table's info"
   defp explain(:not_an_integer), do: "not an integer"
+  defp explain(:not_query_options), do: "not valid options of a query handle"
+
+  defp explain(:not_a_dets_table),
+    do: "not an open dets table, or one whose objects do not fit: see its key position"
+
   defp explain(:not_a_boolean), do: "neither true nor false"
   defp explain(:not_a_list), do: "not a list"
   defp explain(:negative_slot), do: "out of range: the first slot is 0"

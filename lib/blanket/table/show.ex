@@ -78,7 +78,7 @@ defmodule Blanket.Table.Show do
   end
 
   defp ask(view, found) do
-    case :io.get_line(prompt(view, found)) do
+    case :io.get_line(prompt(found)) do
       answer when is_binary(answer) or is_list(answer) ->
         answer |> IO.chardata_to_string() |> String.trim_trailing("\n") |> obey(view, found)
 
@@ -87,8 +87,8 @@ defmodule Blanket.Table.Show do
     end
   end
 
-  defp prompt(_view, :"$end_of_table"), do: :"EOT  (q)uit (p)Digits (k)ill /Regexp -->"
-  defp prompt(_view, _found), do: :"(c)ontinue (q)uit (p)Digits (k)ill /Regexp -->"
+  defp prompt(:"$end_of_table"), do: "EOT  (q)uit (p)Digits (k)ill /Regexp -->"
+  defp prompt(_found), do: "(c)ontinue (q)uit (p)Digits (k)ill /Regexp -->"
 
   defp obey("q", _view, _found), do: :ok
 
@@ -132,7 +132,7 @@ defmodule Blanket.Table.Show do
     |> Stream.filter(&shown?(view, &1))
     |> Stream.drop(number - 1)
     |> Enum.take(1)
-    |> Enum.each(&:io.put_chars([text(&1), ?\n]))
+    |> Enum.each(&:io.format("~tp~n", [&1]))
   end
 
   defp shown?(%{regexp: nil}, _object), do: true

@@ -81,7 +81,16 @@ defmodule Blanket.TableProgramsTest do
       {1, call(:last, [])},
       {3, call(:next, [key()])},
       {3, call(:prev, [key()])},
+      {1, call(:first_lookup, [])},
+      {1, call(:last_lookup, [])},
+      {2, call(:next_lookup, [key()])},
+      {2, call(:prev_lookup, [key()])},
+      {2, call(:slot, [frequency([{4, range(0, 5)}, {1, elements([-1, :a, 1.0])}])])},
+      {1, call(:safe_fixtable, [frequency([{4, elements([true, false])}, {1, :a}])])},
       {1, call(:tab2list, [])},
+      {1, call(:foldl, [])},
+      {1, call(:foldr, [])},
+      {1, rare(call(:init_table, [objects()]))},
       {1, call(:info, [info_item()])},
       {1, call(:rename, [table_name()])},
       {1, call(:setopts, [changes()])},
@@ -315,13 +324,23 @@ defmodule Blanket.TableProgramsTest do
       else: "an error without a reason: #{inspect(hd(stacktrace))}"
   end
 
+  # What init_table/2 makes of it.
+  defp well_told({:raised, :exit, {_reason, [_ | _]}, _stacktrace}), do: :ok
+
   defp well_told({:raised, _, _, _} = raised),
     do: "not an error of :ets's kind: #{inspect(raised)}"
 
   defp well_told(_answer), do: :ok
 
+  # Waits for the process's end, which releases what it fixed.
   defp perform({:elsewhere, command}, side, keypos) do
-    Task.await(Task.async(fn -> perform(command, side, keypos) end), :infinity)
+    task = Task.async(fn -> perform(command, side, keypos) end)
+    monitor = Process.monitor(task.pid)
+    result = Task.await(task, :infinity)
+
+    receive do
+      {:DOWN, ^monitor, :process, _pid, _reason} -> result
+    end
   end
 
   defp perform({:bulk, function, from, count, distinct}, side, keypos) do
@@ -330,10 +349,18 @@ defmodule Blanket.TableProgramsTest do
   end
 
   defp perform({which, {function, args}}, side, _keypos) do
-    {:ok, apply(side.module, function, [table(which, side) | Enum.map(args, &arg(&1, side))])}
+    args = Enum.map(args, &arg(&1, side))
+    {:ok, apply(side.module, function, arguments(function, table(which, side), args))}
   catch
     kind, reason -> {:raised, kind, reason, __STACKTRACE__}
   end
+
+  defp arguments(fold, table, []) when fold in [:foldl, :foldr], do: [&[&1 | &2], [], table]
+
+  defp arguments(:init_table, table, [objects]),
+    do: [table, fn :read -> {objects, fn :read -> :end_of_input end} end]
+
+  defp arguments(_function, table, args), do: [table | args]
 
   defp table(:table, side), do: side.table
   defp table(:no_table, _side), do: :blanket_no_such_table
@@ -354,22 +381,39 @@ defmodule Blanket.TableProgramsTest do
   ## What of an answer has to be the same
 
   defp answer({:elsewhere, command}, result, type, side), do: answer(command, result, type, side)
-  defp answer(_command, {:raised, kind, reason, _stacktrace}, _type, _side), do: {kind, reason}
 
-  defp answer({_which, {:tab2list, []}}, {:ok, objects}, type, _side) when type != :ordered_set,
-    do: Enum.frequencies(objects)
+  # Hash tables may begin anywhere, and go on anywhere; when they are fixed, from any key.
+  defp answer({_which, {function, [_key]}} = command, result, type, side)
+       when function in [:next, :prev, :next_lookup, :prev_lookup] and type != :ordered_set do
+    case {result, side.module.info(side.table, :fixed)} do
+      {_result, true} -> :a_key
+      {{:ok, _}, _fixed} -> :a_key
+      {raised, _fixed} -> raised(command, raised)
+    end
+  end
 
-  # Hash tables may begin anywhere, and go on anywhere.
+  defp answer(command, {:raised, _, _, _} = raised, _type, _side), do: raised(command, raised)
+
+  defp answer({_which, {function, []}}, {:ok, objects}, type, _side)
+       when function in [:tab2list, :foldl, :foldr] and type != :ordered_set,
+       do: Enum.frequencies(objects)
+
   defp answer({_which, {function, []}}, {:ok, key}, type, _side)
-       when function in [:first, :last] and type != :ordered_set,
+       when function in [:first, :last, :first_lookup, :last_lookup] and type != :ordered_set,
        do: key == :"$end_of_table"
 
-  defp answer({_which, {function, [_key]}}, {:ok, _}, type, _side)
-       when function in [:next, :prev] and type != :ordered_set,
-       do: :a_key
+  # Which objects are in which slot is the implementation's.
+  defp answer({_which, {:slot, [_slot]}}, {:ok, objects}, type, _side)
+       when is_list(objects) and type != :ordered_set,
+       do: :a_slot
 
   defp answer(_command, {:ok, table}, _type, %{table: table}) when is_reference(table), do: :table
   defp answer(_command, {:ok, answer}, _type, _side), do: answer
+
+  defp raised({_which, {:init_table, _}}, {:raised, :exit, {_reason, _stack}, _stacktrace}),
+    do: :exit
+
+  defp raised(_command, {:raised, kind, reason, _stacktrace}), do: {kind, reason}
 
   defp contents(%{module: module, table: table}, type, keypos) do
     cond do

@@ -5,6 +5,8 @@ defmodule Blanket.ReferenceTable do
   """
 
   @calls [
+    foldl: 3,
+    foldr: 3,
     new: 2,
     delete: 1,
     delete: 2,
@@ -20,9 +22,10 @@ defmodule Blanket.ReferenceTable do
     next: 2,
     prev: 2,
     rename: 2,
+    safe_fixtable: 2,
     setopts: 2,
+    slot: 2,
     tab2list: 1,
-    take: 2,
     update_counter: 3,
     update_element: 3
   ]
@@ -64,6 +67,27 @@ defmodule Blanket.ReferenceTable do
     true
   end
 
+  # Begins with delete_all_objects/1.
+  def init_table(table, fun) do
+    delete_all_objects(table)
+    {objects, _fun} = fun.(:read)
+
+    try do
+      Enum.each(objects, &:ets.insert(table, &1))
+      true
+    catch
+      :error, reason -> exit({reason, __STACKTRACE__})
+    end
+  end
+
+  # From a fixed bag, OTP 25 takes what was deleted before once more, and counts below zero.
+  def take(table, key) do
+    :ets.insert(table, [])
+    objects = :ets.lookup(table, key)
+    :ets.delete(table, key)
+    objects
+  end
+
   # OTP 25 stores, or dies of, a default that is too small to have a key.
   def update_counter(table, key, operations, default) do
     keypos = keypos(table)
@@ -78,6 +102,17 @@ defmodule Blanket.ReferenceTable do
   catch
     :error, :badarg -> :undefined
   end
+
+  # From OTP 27 on.
+  def first_lookup(table), do: with_objects(table, :ets.first(table))
+  def last_lookup(table), do: with_objects(table, :ets.last(table))
+  def next_lookup(table, key), do: with_objects(table, :ets.next(table, key))
+  def prev_lookup(table, key), do: with_objects(table, :ets.prev(table, key))
+
+  defp with_objects(_table, :"$end_of_table"), do: :"$end_of_table"
+
+  # The key as it is in the table: an ordered_set finds 1.0 by 1.
+  defp with_objects(table, key), do: {key, :ets.lookup(table, key)}
 
   # From OTP 26 on.
   def lookup_element(table, key, pos, default) do

@@ -132,6 +132,7 @@ defmodule Blanket.Table.Error do
   defp with_table(:slot, _facts, [_table, slot]),
     do: merge([{2, slot(slot) || :beyond_last_slot}])
 
+  defp with_table(:info, facts, [_table, :binary]), do: %{1 => {:no_access, facts.protection}}
   defp with_table(:info, _facts, [_table, _item]), do: %{2 => :not_an_item}
 
   defp with_table(:table, _facts, [_table, _options]), do: %{2 => :not_query_options}

@@ -131,37 +131,91 @@ pub(crate) struct Walk<'a, D> {
 }
 
 impl<'a, D> Walk<'a, D> {
-    /// The objects of the first key from `seek` on.
+    /// Fills in the objects of the first key from `seek` on.
     pub fn step<'g, T: Term>(
         &self,
+        found: &mut Objects<'g, T>,
         mut seek: Seek<ProbeOf<T, D>>,
         guard: &'g Guard,
-    ) -> Result<Option<Objects<'g, T>>, Contended>
+    ) -> Result<(), Contended>
     where
         'a: 'g,
         D: Directory<T>,
     {
         loop {
             let leaf = self.directory.leaf_at(&seek, guard);
-            let found = leaf.read(
+            let step = leaf.read(
                 guard,
                 |body| body.covers_seek(&seek),
                 |body, intact| {
                     let at = body.seek(&seek, self.keypos, intact, guard)?;
-                    let slots = self.group_at(body, at, intact, guard)?;
-                    Ok(match slots {
-                        Some(slots) => Ok(collect(body, slots, intact, guard)?),
-                        None => Err(body.beyond(self.direction)),
-                    })
+                    self.step_in(found, body, at, intact, guard)
                 },
             )?;
-            match found {
-                Some(Ok(objects)) => return Ok(Some(objects)),
-                Some(Err(None)) => return Ok(None),
-                Some(Err(Some(beyond))) => seek = beyond,
+            match step {
+                Some(InLeaf::Found) => return Ok(()),
+                Some(InLeaf::Beyond(None)) => {
+                    found.clear();
+                    return Ok(());
+                }
+                Some(InLeaf::Beyond(Some(beyond))) => seek = beyond,
                 None => {}
             }
         }
+    }
+
+    /// Fills in the objects of the first key behind `key`, forward; answers whether `key` is there
+    /// itself. They are most often in the same leaf.
+    #[inline]
+    pub fn step_from<'g, T: Term>(
+        &self,
+        found: &mut Objects<'g, T>,
+        key: T,
+        guard: &'g Guard,
+    ) -> Result<bool, Contended>
+    where
+        'a: 'g,
+        D: Directory<T>,
+    {
+        let probe = ProbeOf::<T, D>::of(key);
+        loop {
+            let leaf = self.directory.leaf(&probe, guard);
+            let step = leaf.read(
+                guard,
+                |body| body.covers(&probe),
+                |body, intact| {
+                    let slots = body.group(&probe, self.keypos, intact, guard)?;
+                    let step = self.step_in(found, body, slots.end, intact, guard)?;
+                    Ok((!slots.is_empty(), step))
+                },
+            )?;
+            let Some((there, step)) = step else { continue };
+            match step {
+                InLeaf::Found => {}
+                InLeaf::Beyond(None) => found.clear(),
+                InLeaf::Beyond(Some(beyond)) => self.step(found, beyond, guard)?,
+            }
+            return Ok(there);
+        }
+    }
+
+    #[inline(always)]
+    fn step_in<'g, T: Term>(
+        &self,
+        found: &mut Objects<'g, T>,
+        body: &D::Body,
+        at: usize,
+        intact: Intact<'_>,
+        guard: &'g Guard,
+    ) -> Result<InLeaf<ProbeOf<T, D>>, Torn>
+    where
+        D: Directory<T>,
+    {
+        let Some(slots) = self.group_at(body, at, intact, guard)? else {
+            return Ok(InLeaf::Beyond(body.beyond(self.direction)));
+        };
+        collect(body, slots, intact, guard, found)?;
+        Ok(InLeaf::Found)
     }
 
     /// See [`crate::Table::scan`].
@@ -260,6 +314,7 @@ impl<'a, D> Walk<'a, D> {
     }
 
     /// The slots of the first group from a slot on; backwards, of the last one before it.
+    #[inline]
     fn group_at<T: Term>(
         &self,
         body: &D::Body,
@@ -283,6 +338,13 @@ impl<'a, D> Walk<'a, D> {
         }
         Ok(Some(start..end))
     }
+}
+
+/// What a step came to in one leaf.
+enum InLeaf<P> {
+    Found,
+    /// The leaf has no more; the step goes on there.
+    Beyond(Option<Seek<P>>),
 }
 
 /// What a scan got from one leaf.

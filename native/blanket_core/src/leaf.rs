@@ -17,7 +17,7 @@ use crossbeam_epoch::{Atomic, Guard, Owned};
 use smallvec::SmallVec;
 
 use crate::lock::{Contended, Intact, Torn, VersionLock};
-use crate::object::{self, Object};
+use crate::object;
 use crate::objects::Objects;
 use crate::page::{PageIndex, Pages, Source};
 use crate::run::Run;
@@ -248,7 +248,7 @@ impl<T: Term, B: Body<T>> Leaf<T, B> {
     /// One look at the leaf that is not disturbed by writers. `read` gets a body and a way to see
     /// whether the body is still what it was; it answers what is true of that one instant.
     /// `None`: the body does not cover what is looked for.
-    #[inline]
+    #[inline(always)]
     pub fn read<'g, R>(
         &self,
         guard: &'g Guard,
@@ -428,8 +428,11 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
     }
 
     pub fn objects(&self) -> Objects<'g, T> {
-        let objects = collect(self.body(), self.slots.clone(), Intact::LOCKED, self.guard);
-        objects.unwrap_or_else(|Torn| unreachable!("a locked leaf is intact"))
+        let (body, slots) = (self.body(), self.slots.clone());
+        let mut objects = Objects::none();
+        collect(body, slots, Intact::LOCKED, self.guard, &mut objects)
+            .unwrap_or_else(|Torn| unreachable!("a locked leaf is intact"));
+        objects
     }
 
     /// The one object of a key that can have no other.
@@ -606,33 +609,32 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
     }
 }
 
-/// The objects in some slots, which are one group.
-#[inline]
+/// Fills in the objects in some slots, which are one group.
+#[inline(always)]
 pub(crate) fn collect<'g, T: Term, B: Body<T>>(
     body: &B,
     slots: Range<usize>,
     intact: Intact<'_>,
     guard: &'g Guard,
-) -> Result<Objects<'g, T>, Torn> {
+    found: &mut Objects<'g, T>,
+) -> Result<(), Torn> {
     let Some(entry) = slots.clone().next().and_then(|slot| body.entry(slot)) else {
-        return Ok(Objects::none());
+        found.clear();
+        return Ok(());
     };
     if entry.page == Entry::RUN {
         intact.check()?;
     }
     // SAFETY: the leaf was intact, so an entry that leads to a run is whole.
     if let Some(run) = unsafe { entry.run(guard) } {
-        return Ok(Objects::run(run.view(guard)));
-    }
-    if slots.len() == 1 {
+        found.set_run(run.view(guard));
+    } else if slots.len() == 1 {
         // SAFETY: the word of an entry is an object, and the guard keeps it.
-        return Ok(Objects::one(Object::take(unsafe {
-            T::from_word(entry.word)
-        })));
+        found.take_one(unsafe { T::from_word(entry.word) });
+    } else {
+        let entries = slots.filter_map(|slot| body.entry(slot));
+        // SAFETY: the words are only looked into after the leaf was seen to have been intact.
+        found.set_few(entries.map(|entry| unsafe { T::from_word(entry.word) }));
     }
-    let entries = slots.filter_map(|slot| body.entry(slot));
-    // SAFETY: the words are only looked into after the leaf was seen to have been intact.
-    Ok(Objects::few(
-        entries.map(|entry| unsafe { T::from_word(entry.word) }),
-    ))
+    Ok(())
 }

@@ -5,6 +5,8 @@
 //! follow the word of such an object but takes its elements along, and uses them only after it saw
 //! that the leaf was intact while it read.
 
+use std::mem::MaybeUninit;
+
 use crate::term::Term;
 
 /// An object as it was at one instant; valid while the guard lives that it was read under.
@@ -33,14 +35,20 @@ impl<T: Term> Object<T> {
     /// For an object that may be written while it is taken: what came out means nothing then.
     #[inline]
     pub(crate) fn take(object: T) -> Self {
-        let mut taken = Self::fixed(object);
+        let mut taken = MaybeUninit::uninit();
+        *Self::take_into(object, &mut taken)
+    }
+
+    #[inline(always)]
+    pub(crate) fn take_into(object: T, place: &mut MaybeUninit<Self>) -> &mut Self {
+        let taken = place.write(Self::fixed(object));
         let arity = object.arity();
         if arity <= MOST {
             let mut flat = true;
-            for index in 0..arity {
+            for (index, place) in taken.elements[..arity].iter_mut().enumerate() {
                 let element = object.element(index);
                 flat &= element.is_immediate();
-                taken.elements[index] = element;
+                *place = element;
             }
             if flat {
                 taken.taken = arity as u32;

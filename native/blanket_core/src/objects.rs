@@ -1,6 +1,7 @@
 //! The objects of one key, as they were at one instant.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use crossbeam_epoch::Guard;
 use smallvec::SmallVec;
@@ -11,51 +12,60 @@ use crate::term::Term;
 
 /// The objects of one key in the order of their insertion. They are valid while the guard lives
 /// that they were read under.
+///
+/// A reader fills it in place: moving it costs as much as finding an object.
 pub struct Objects<'g, T: Term> {
+    one: MaybeUninit<Object<T>>,
     held: Held<T>,
     _guard: PhantomData<&'g Guard>,
 }
 
 enum Held<T: Term> {
     None,
-    One(Object<T>),
+    /// `one` is there.
+    One,
     Few(SmallVec<[T; 6]>),
     Run(RunView<T>),
 }
 
 impl<'g, T: Term> Objects<'g, T> {
-    #[inline]
-    pub(crate) fn none() -> Self {
-        Self::holding(Held::None)
+    #[inline(always)]
+    pub fn none() -> Self {
+        Objects {
+            one: MaybeUninit::uninit(),
+            held: Held::None,
+            _guard: PhantomData,
+        }
     }
 
-    #[inline]
-    pub(crate) fn one(object: Object<T>) -> Self {
-        Self::holding(Held::One(object))
+    #[inline(always)]
+    pub(crate) fn clear(&mut self) {
+        self.held = Held::None;
+    }
+
+    /// The only object of a key, which may be written while it is taken.
+    #[inline(always)]
+    pub(crate) fn take_one(&mut self, object: T) {
+        Object::take_into(object, &mut self.one);
+        self.held = Held::One;
     }
 
     /// The objects of a key that has several; such are not written in place.
-    pub(crate) fn few(objects: impl Iterator<Item = T>) -> Self {
-        Self::holding(Held::Few(objects.collect()))
+    #[cold]
+    pub(crate) fn set_few(&mut self, objects: impl Iterator<Item = T>) {
+        self.held = Held::Few(objects.collect());
     }
 
-    pub(crate) fn run(view: RunView<T>) -> Self {
-        Self::holding(Held::Run(view))
-    }
-
-    #[inline]
-    fn holding(held: Held<T>) -> Self {
-        Objects {
-            held,
-            _guard: PhantomData,
-        }
+    #[cold]
+    pub(crate) fn set_run(&mut self, view: RunView<T>) {
+        self.held = Held::Run(view);
     }
 
     #[inline]
     pub fn len(&self) -> usize {
         match &self.held {
             Held::None => 0,
-            Held::One(_) => 1,
+            Held::One => 1,
             Held::Few(objects) => objects.len(),
             Held::Run(view) => view.len(),
         }
@@ -70,7 +80,8 @@ impl<'g, T: Term> Objects<'g, T> {
     pub fn get(&self, at: usize) -> Option<Object<T>> {
         match &self.held {
             Held::None => None,
-            Held::One(object) => (at == 0).then_some(*object),
+            // SAFETY: `held` says that it is there.
+            Held::One => (at == 0).then(|| unsafe { self.one.assume_init() }),
             Held::Few(objects) => objects.get(at).map(|&object| Object::fixed(object)),
             Held::Run(view) => view.get(at).map(Object::fixed),
         }
@@ -79,6 +90,13 @@ impl<'g, T: Term> Objects<'g, T> {
     #[inline]
     pub fn first(&self) -> Option<Object<T>> {
         self.get(0)
+    }
+
+    /// The only object of a key that has no other.
+    #[inline]
+    pub fn only(&self) -> Option<&Object<T>> {
+        // SAFETY: `held` says that it is there.
+        matches!(self.held, Held::One).then(|| unsafe { self.one.assume_init_ref() })
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Object<T>> + '_ {

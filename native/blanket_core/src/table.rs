@@ -223,9 +223,22 @@ impl<T: Term> Table<T> {
     }
 
     pub fn lookup<'g>(&self, key: T, guard: &'g Guard) -> Result<Objects<'g, T>, Contended> {
+        let mut found = Objects::none();
+        self.lookup_into(&mut found, key, guard)?;
+        Ok(found)
+    }
+
+    /// As [`Table::lookup`], for callers that nanoseconds matter to.
+    #[inline(always)]
+    pub fn lookup_into<'g>(
+        &self,
+        found: &mut Objects<'g, T>,
+        key: T,
+        guard: &'g Guard,
+    ) -> Result<(), Contended> {
         with_directory!(self.store(guard), directory => {
             read(directory, key, self.shape.keypos, guard, |body, slots, intact| {
-                collect(body, slots, intact, guard)
+                collect(body, slots, intact, guard, found)
             })
         })
     }
@@ -336,54 +349,74 @@ impl<T: Term> Table<T> {
         updated.map_err(UpdateError::Rejected)
     }
 
-    /// The objects of the first key.
-    pub fn first<'g>(&self, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, Contended> {
+    /// Fills in the objects of the first key.
+    pub fn first<'g>(&self, found: &mut Objects<'g, T>, guard: &'g Guard) -> Result<(), Contended> {
         with_directory!(self.store(guard), directory => {
-            self.walk(directory, Direction::Forward).step(Seek::Start, guard)
+            self.walk(directory, Direction::Forward).step(found, Seek::Start, guard)
         })
     }
 
-    /// The objects of the last key; in the hash kinds, of the first.
-    pub fn last<'g>(&self, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, Contended> {
+    /// Fills in the objects of the last key; in the hash kinds, of the first.
+    pub fn last<'g>(&self, found: &mut Objects<'g, T>, guard: &'g Guard) -> Result<(), Contended> {
         match &self.store(guard).directory {
-            AnyDirectory::Hash(_) => self.first(guard),
-            AnyDirectory::Ordered(directory) => self
-                .walk(&**directory, Direction::Backward)
-                .step(Seek::End, guard),
+            AnyDirectory::Hash(_) => self.first(found, guard),
+            AnyDirectory::Ordered(directory) => {
+                self.walk(&**directory, Direction::Backward)
+                    .step(found, Seek::End, guard)
+            }
         }
     }
 
-    /// The objects of the key behind `key`, which has to be in the table if its kind is a hash kind.
-    pub fn next<'g>(&self, key: T, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, StepError> {
-        if let AnyDirectory::Hash(_) = self.store(guard).directory
-            && !self.member(key, guard)?
-        {
-            return Err(StepError::NoSuchKey);
-        }
-        Ok(self.behind(key, guard)?)
-    }
-
-    /// The objects of the key behind `key`, whether that is in the table or not.
-    pub fn behind<'g>(
+    /// Fills in the objects of the key behind `key`, which has to be in the table if its kind is a
+    /// hash kind.
+    pub fn next<'g>(
         &self,
+        found: &mut Objects<'g, T>,
         key: T,
         guard: &'g Guard,
-    ) -> Result<Option<Objects<'g, T>>, Contended> {
-        with_directory!(self.store(guard), directory => {
-            let from = Seek::After(Probe::of(key));
-            self.walk(directory, Direction::Forward).step(from, guard)
-        })
+    ) -> Result<(), StepError> {
+        match &self.store(guard).directory {
+            AnyDirectory::Hash(directory) => {
+                let walk = self.walk(directory, Direction::Forward);
+                match walk.step_from(found, key, guard)? {
+                    true => Ok(()),
+                    false => Err(StepError::NoSuchKey),
+                }
+            }
+            AnyDirectory::Ordered(directory) => {
+                let walk = self.walk(&**directory, Direction::Forward);
+                walk.step_from(found, key, guard)?;
+                Ok(())
+            }
+        }
     }
 
-    /// The objects of the key before `key`; in the hash kinds, of the one behind it.
-    pub fn prev<'g>(&self, key: T, guard: &'g Guard) -> Result<Option<Objects<'g, T>>, StepError> {
+    /// Fills in the objects of the key behind `key`, whether that is in the table or not.
+    pub fn behind<'g>(
+        &self,
+        found: &mut Objects<'g, T>,
+        key: T,
+        guard: &'g Guard,
+    ) -> Result<(), Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.walk(directory, Direction::Forward).step_from(found, key, guard)?;
+        });
+        Ok(())
+    }
+
+    /// Fills in the objects of the key before `key`; in the hash kinds, of the one behind it.
+    pub fn prev<'g>(
+        &self,
+        found: &mut Objects<'g, T>,
+        key: T,
+        guard: &'g Guard,
+    ) -> Result<(), StepError> {
         match &self.store(guard).directory {
-            AnyDirectory::Hash(_) => self.next(key, guard),
+            AnyDirectory::Hash(_) => self.next(found, key, guard),
             AnyDirectory::Ordered(directory) => {
                 let from = Seek::Before(Probe::of(key));
-                Ok(self
-                    .walk(&**directory, Direction::Backward)
-                    .step(from, guard)?)
+                let walk = self.walk(&**directory, Direction::Backward);
+                Ok(walk.step(found, from, guard)?)
             }
         }
     }
@@ -494,7 +527,7 @@ impl<T: Term> Table<T> {
 }
 
 /// Reads the group of one key.
-#[inline]
+#[inline(always)]
 fn read<'g, T: Term, D: Directory<T>, R>(
     directory: &'g D,
     key: T,

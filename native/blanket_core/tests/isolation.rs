@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use blanket_core::{BulkMode, Contended, Direction, Kind, StepError};
+use blanket_core::{BulkMode, Contended, Direction, Kind, Objects, StepError};
 use support::*;
 
 every_kind! {
@@ -247,19 +247,16 @@ fn an_ordered_set_is_walked_in_order_while_it_changes() {
             let step = |key: i64| {
                 retry(|guard| {
                     let heap = Heap::new();
-                    let found = match key {
-                        -1 => scene.table.first(guard)?,
-                        _ => match scene.table.next(heap.build(&int(key)), guard) {
-                            Ok(found) => found,
-                            Err(StepError::Contended) => {
-                                return Err(Contended);
-                            }
+                    let mut found = Objects::none();
+                    match key {
+                        -1 => scene.table.first(&mut found, guard)?,
+                        _ => match scene.table.next(&mut found, heap.build(&int(key)), guard) {
+                            Ok(()) => {}
+                            Err(StepError::Contended) => return Err(Contended),
                             Err(error) => panic!("{error:?} in an ordered set"),
                         },
-                    };
-                    Ok(found
-                        .and_then(|found| found.first())
-                        .map(|object| object.int_at(0)))
+                    }
+                    Ok(found.first().map(|object| object.int_at(0)))
                 })
             };
             while let Some(key) = step(last) {

@@ -2,16 +2,14 @@
 
 use std::ffi::{CStr, c_int};
 use std::mem::MaybeUninit;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
 
 use blanket_core::{Contended, Guard};
 use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 
 use crate::atoms;
-use crate::registry::{self, Names};
-use crate::resource::{self, TableRef, TableResource};
+use crate::registry;
+use crate::resource::{self, Borrowed, TableResource};
 use crate::term::{self, BeamTerm};
 
 pub type Function = unsafe extern "C" fn(*mut ErlNifEnv, c_int, *const ErlNifTerm) -> ErlNifTerm;
@@ -41,29 +39,8 @@ pub struct Call<'a> {
     pub name: &'static CStr,
 }
 
-/// The table that an argument names.
-pub enum Table<'a> {
-    /// By its reference, which keeps it alive as long as the argument.
-    Borrowed(&'a TableResource),
-    /// By its name; what the map of names showed stays alive while the guard is held.
-    Named {
-        table: NonNull<TableRef>,
-        _guard: Names,
-    },
-}
-
-impl Deref for Table<'_> {
-    type Target = TableResource;
-
-    #[inline]
-    fn deref(&self) -> &TableResource {
-        match self {
-            Table::Borrowed(table) => table,
-            // SAFETY: the guard is still held.
-            Table::Named { table, .. } => unsafe { table.as_ref() },
-        }
-    }
-}
+/// The table that an argument names, by its reference or by its name.
+pub type Table<'a> = Borrowed<'a, TableResource>;
 
 impl<'a> Call<'a> {
     /// The first argument, a table that the caller may read.
@@ -85,34 +62,10 @@ impl<'a> Call<'a> {
     #[inline(always)]
     fn table(&self) -> Result<Table<'a>, Failure> {
         // SAFETY: the arguments live as long as the call, which `'a` does not outlive.
-        match unsafe { resource::borrow(self.env, self.args[0]) } {
-            Some(table) => Ok(Table::Borrowed(table)),
-            None => self.named_table(),
-        }
-    }
-
-    #[cold]
-    fn named_table(&self) -> Result<Table<'a>, Failure> {
-        let guard = registry::names();
-        let table = guard.get(&self.args[0].word()).map(NonNull::from);
-        match table {
-            Some(table) => Ok(Table::Named {
-                table,
-                _guard: guard,
-            }),
-            None => Err(Failure::BadArg),
-        }
-    }
-
-    /// A reference to the table that outlives the call.
-    pub fn keep(&self, table: &Table<'_>) -> Result<TableRef, Failure> {
-        match table {
-            Table::Borrowed(_) => {
-                TableRef::from_term(self.env, self.args[0]).ok_or(Failure::BadArg)
-            }
-            // SAFETY: the guard is still held.
-            Table::Named { table, .. } => Ok(unsafe { table.as_ref() }.clone()),
-        }
+        let table = unsafe { resource::borrow(self.env, self.args[0]) };
+        table
+            .or_else(|| registry::borrow_named(self.args[0], self.guard))
+            .ok_or(Failure::BadArg)
     }
 
     /// The calling process's pid word.

@@ -2,27 +2,36 @@
 //! it is kept as. It holds the tables, so they outlive every process.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use blanket_core::Term;
+use blanket_core::{Guard, Term, pin};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use once_cell::sync::Lazy;
-use papaya::{HashMap, HashMapRef, LocalGuard};
+use papaya::HashMap;
 use parking_lot::Mutex;
 
-use crate::resource::TableRef;
+use crate::resource::{Borrowed, TableRef, TableResource};
 use crate::term::{BeamTerm, Stored, mix};
 
 type Words = BuildHasherDefault<WordHasher>;
 type Tables = HashMap<u64, TableRef, Words>;
 
-/// The named tables as one moment shows them: `names().get(&word)` borrows a table, without a lock
-/// and without counting a reference.
-pub type Names = HashMapRef<'static, u64, TableRef, Words, LocalGuard<'static>>;
+/// A table in the map of names. Who found it there holds an epoch guard and nothing else, so the
+/// reference is let go after the guards of its time.
+struct Named(ManuallyDrop<TableRef>);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here.
+        let table = unsafe { ManuallyDrop::take(&mut self.0) };
+        pin().defer(move || drop(table));
+    }
+}
 
 static TABLES: Lazy<Tables> = Lazy::new(Tables::default);
-static NAMES: Lazy<Tables> = Lazy::new(Tables::default);
+static NAMES: Lazy<HashMap<u64, Named, Words>> = Lazy::new(HashMap::default);
 static KEPT: Mutex<HashTable<(Arc<Kept>, TableRef)>> = Mutex::new(HashTable::new());
 
 /// What a table is kept as, and what its keeper wants to remember with it.
@@ -46,22 +55,28 @@ impl Kept {
     }
 }
 
-pub fn names() -> Names {
-    NAMES.pin()
-}
-
 /// The table of that name.
 pub fn lookup_name(name: BeamTerm) -> Option<TableRef> {
-    names().get(&name.word()).cloned()
+    borrow_named(name, &pin()).map(Borrowed::keep)
+}
+
+/// The table of that name, without a reference counted.
+#[cold]
+pub fn borrow_named<'g>(name: BeamTerm, _guard: &'g Guard) -> Option<Borrowed<'g, TableResource>> {
+    let names = NAMES.pin();
+    let Named(table) = names.get(&name.word())?;
+    // SAFETY: what the map has shown is let go after the guards of now.
+    Some(unsafe { table.lend() })
 }
 
 /// False when another table has that name.
 pub fn insert_name(name: BeamTerm, table: &TableRef) -> bool {
-    names().try_insert(name.word(), table.clone()).is_ok()
+    let named = Named(ManuallyDrop::new(table.clone()));
+    NAMES.pin().try_insert(name.word(), named).is_ok()
 }
 
 pub fn remove_name(name: BeamTerm) {
-    names().remove(&name.word());
+    NAMES.pin().remove(&name.word());
 }
 
 pub fn insert(table: &TableRef) {

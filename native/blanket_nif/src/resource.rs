@@ -201,13 +201,21 @@ impl<T: Resource> Ref<T> {
 
     /// The resource that `term` names, if it is one of this type.
     pub fn from_term(env: *mut ErlNifEnv, term: BeamTerm) -> Option<Self> {
-        let object = find::<T>(env, term)?;
-        // SAFETY: `term` keeps the object alive up to here.
-        unsafe { sys::enif_keep_resource(object.as_ptr()) };
-        Some(Ref {
-            object,
-            of: PhantomData,
-        })
+        // SAFETY: `term` is alive up to here.
+        unsafe { borrow(env, term) }.map(Borrowed::keep)
+    }
+
+    /// The same resource for as long as something else keeps it alive.
+    ///
+    /// # Safety
+    ///
+    /// That is so for `'a`.
+    pub unsafe fn lend<'a>(&self) -> Borrowed<'a, T> {
+        Borrowed {
+            object: self.object,
+            // SAFETY: the caller's promise.
+            value: unsafe { value_of::<T>(self.object).as_ref() },
+        }
     }
 
     pub fn to_term(&self, env: *mut ErlNifEnv) -> BeamTerm {
@@ -221,16 +229,54 @@ impl<T: Resource> Ref<T> {
     }
 }
 
-/// The value that `term` names, without counting a reference.
+/// A resource that something else keeps alive, without a reference counted.
+pub struct Borrowed<'a, T: Resource> {
+    object: NonNull<c_void>,
+    value: &'a T,
+}
+
+impl<T: Resource> Clone for Borrowed<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Resource> Copy for Borrowed<'_, T> {}
+
+impl<T: Resource> Deref for Borrowed<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.value
+    }
+}
+
+impl<T: Resource> Borrowed<'_, T> {
+    pub fn keep(self) -> Ref<T> {
+        // SAFETY: the object is alive now.
+        unsafe { sys::enif_keep_resource(self.object.as_ptr()) };
+        Ref {
+            object: self.object,
+            of: PhantomData,
+        }
+    }
+}
+
+/// The value that `term` names.
 ///
 /// # Safety
 ///
 /// `term` stays alive for `'a`: it is an argument of the call that `'a` spans.
 #[inline]
-pub unsafe fn borrow<'a, T: Resource>(env: *mut ErlNifEnv, term: BeamTerm) -> Option<&'a T> {
+pub unsafe fn borrow<'a, T: Resource>(
+    env: *mut ErlNifEnv,
+    term: BeamTerm,
+) -> Option<Borrowed<'a, T>> {
     let object = find::<T>(env, term)?;
     // SAFETY: the object holds a value of type T for as long as the term lives.
-    Some(unsafe { value_of::<T>(object).as_ref() })
+    let value = unsafe { value_of::<T>(object).as_ref() };
+    Some(Borrowed { object, value })
 }
 
 #[inline]

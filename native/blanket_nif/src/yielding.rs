@@ -103,7 +103,7 @@ unsafe extern "C" fn go_on(
             return Err(Failure::BadArg);
         };
         // SAFETY: the state is an argument of this call.
-        let parked: &Parked = unsafe { resource::borrow(env, state) }.ok_or(Failure::BadArg)?;
+        let parked = unsafe { resource::borrow::<Parked>(env, state) }.ok_or(Failure::BadArg)?;
         let call = Call {
             name: parked.name,
             ..*call

@@ -194,8 +194,12 @@ impl<T: Term> OrderedBody<T> {
         let len = self.used().min(self.capacity());
         let heads = &self.heads[..len];
         let mut low = heads.partition_point(|there| there.load(Ordering::Relaxed) < head);
-        let equal = heads[low..].partition_point(|there| there.load(Ordering::Relaxed) == head);
-        let mut high = low + equal;
+        let is_equal = |there: &AtomicU64| there.load(Ordering::Relaxed) == head;
+        let mut high = match heads.get(low..low + 2) {
+            // Keys of few bytes have heads of their own.
+            Some([one, two]) if !is_equal(two) => low + usize::from(is_equal(one)),
+            _ => low + heads[low..].partition_point(is_equal),
+        };
         while low < high {
             let middle = low.midpoint(high);
             let entry = self.at(middle);

@@ -102,7 +102,7 @@ impl<const MASK: u64> Pair<MASK> {
             }
             Op::Lookup(key) => {
                 let found = table.lookup(term(key), guard).unwrap();
-                same_objects(op, Some(found), model.lookup(key))
+                same_objects(op, &found, model.lookup(key))
             }
             Op::Member(key) => {
                 let member = table.member(term(key), guard).unwrap();
@@ -120,7 +120,7 @@ impl<const MASK: u64> Pair<MASK> {
             }
             Op::Take(key) => {
                 let taken = table.take(term(key), guard).unwrap();
-                same_objects(op, Some(taken), &model.take(key))
+                same_objects(op, &taken, &model.take(key))
             }
             Op::Update(..) | Op::RejectedUpdate(_) if !is_set(table.kind()) => Ok(()),
             Op::Update(key, default, by) => {
@@ -160,36 +160,38 @@ impl<const MASK: u64> Pair<MASK> {
                 same(op, seen.as_ref(), model.lookup(key).first())
             }
             Op::First | Op::Last => {
-                let found = match op {
-                    Op::First => table.first(guard).unwrap(),
-                    _ => table.last(guard).unwrap(),
-                };
+                let mut found = Objects::none();
                 match op {
-                    _ if !model.is_ordered() => self.same_some_key(op, found),
-                    Op::First => same_objects(op, found, model.first()),
-                    _ => same_objects(op, found, model.last()),
+                    Op::First => table.first(&mut found, guard).unwrap(),
+                    _ => table.last(&mut found, guard).unwrap(),
+                }
+                match op {
+                    _ if !model.is_ordered() => self.same_some_key(op, &found),
+                    Op::First => same_objects(op, &found, model.first()),
+                    _ => same_objects(op, &found, model.last()),
                 }
             }
             Op::Next(key) | Op::Prev(key) => {
-                let found = match op {
-                    Op::Next(_) => table.next(term(key), guard),
-                    _ => table.prev(term(key), guard),
+                let mut found = Objects::none();
+                let answer = match op {
+                    Op::Next(_) => table.next(&mut found, term(key), guard),
+                    _ => table.prev(&mut found, term(key), guard),
                 };
-                match (op, found) {
+                match (op, answer) {
                     (_, Err(StepError::Contended)) => Err(format!("{op:?} met a lock")),
                     (_, Err(StepError::NoSuchKey)) => {
                         same(op, model.is_ordered(), false)?;
                         same(op, model.lookup(key), &[])
                     }
-                    (_, Ok(found)) if !model.is_ordered() => {
+                    (_, Ok(())) if !model.is_ordered() => {
                         same(op, model.lookup(key).is_empty(), false)?;
-                        match found {
-                            Some(_) => self.same_some_key(op, found),
-                            None => Ok(()),
+                        match found.is_empty() {
+                            false => self.same_some_key(op, &found),
+                            true => Ok(()),
                         }
                     }
-                    (Op::Next(_), Ok(found)) => same_objects(op, found, model.next(key)),
-                    (_, Ok(found)) => same_objects(op, found, model.prev(key)),
+                    (Op::Next(_), Ok(())) => same_objects(op, &found, model.next(key)),
+                    (_, Ok(())) => same_objects(op, &found, model.prev(key)),
                 }
             }
             Op::Scan(direction, max) => self.compare_scan(*direction, *max),
@@ -204,9 +206,8 @@ impl<const MASK: u64> Pair<MASK> {
     }
 
     /// `found` are the objects of one key, any; of none only if there is none.
-    fn same_some_key(&self, op: &Op, found: Option<Objects<Plain<MASK>>>) -> Result<(), String> {
-        let first = found.as_ref().and_then(Objects::first);
-        match first {
+    fn same_some_key(&self, op: &Op, found: &Objects<Plain<MASK>>) -> Result<(), String> {
+        match found.first() {
             None => same(op, 0, self.model.len()),
             Some(object) => {
                 let key = self.model.key_of(&object.to_value());
@@ -261,25 +262,22 @@ impl<const MASK: u64> Pair<MASK> {
         let guard = &pin();
         let table = &self.table;
         let mut seen = Vec::new();
-        let mut step = match direction {
-            Direction::Forward => table.first(guard).unwrap(),
-            Direction::Backward => table.last(guard).unwrap(),
-        };
-        while let Some(object) = step.as_ref().and_then(Objects::first) {
-            seen.extend(
-                step.iter()
-                    .flat_map(Objects::iter)
-                    .map(|object| object.to_value()),
-            );
+        let mut found = Objects::none();
+        match direction {
+            Direction::Forward => table.first(&mut found, guard).unwrap(),
+            Direction::Backward => table.last(&mut found, guard).unwrap(),
+        }
+        while let Some(object) = found.first() {
+            seen.extend(found.iter().map(|object| object.to_value()));
             if seen.len() > self.model.len() {
                 break;
             }
             let key = object.elements()[table.keypos() - 1];
-            let next = match direction {
-                Direction::Forward => table.next(key, guard),
-                Direction::Backward => table.prev(key, guard),
+            let step = match direction {
+                Direction::Forward => table.next(&mut found, key, guard),
+                Direction::Backward => table.prev(&mut found, key, guard),
             };
-            step = next.map_err(|_| format!("no step from {key:?}"))?;
+            step.map_err(|_| format!("no step from {key:?}"))?;
         }
         self.compare_traversal(format!("{direction:?} walk"), seen, direction)
     }
@@ -321,13 +319,9 @@ fn same<T: PartialEq + Debug>(what: impl Debug, found: T, expected: T) -> Result
 
 fn same_objects<const MASK: u64>(
     op: &Op,
-    found: Option<Objects<Plain<MASK>>>,
+    found: &Objects<Plain<MASK>>,
     expected: &[Value],
 ) -> Result<(), String> {
-    let found: Vec<_> = found
-        .iter()
-        .flat_map(Objects::iter)
-        .map(|object| object.to_value())
-        .collect();
+    let found: Vec<_> = found.iter().map(|object| object.to_value()).collect();
     same(op, found.as_slice(), expected)
 }

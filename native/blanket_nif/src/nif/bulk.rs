@@ -14,13 +14,13 @@ use crate::yielding::{self, Slice, Step, Work};
 const FEW: usize = Slice::OBJECTS;
 
 /// Inserts the objects of the second argument, a list.
-pub fn insert(call: &Call<'_>, table: &Table<'_>, mode: BulkMode) -> Answer {
+pub fn insert(call: &Call<'_>, table: Table<'_>, mode: BulkMode) -> Answer {
     let mut objects: SmallVec<[BeamTerm; FEW]> = SmallVec::new();
     let mut rest = call.args[1];
     while let Some((head, tail)) = rest.as_cell()
         && objects.len() < FEW
     {
-        objects.push(write::object(table, head)?);
+        objects.push(write::object(&table, head)?);
         rest = tail;
     }
     if rest == BeamTerm::nil() {
@@ -28,7 +28,7 @@ pub fn insert(call: &Call<'_>, table: &Table<'_>, mode: BulkMode) -> Answer {
         return Ok(boolean(inserted));
     }
     let work = ListInsert {
-        table: call.keep(table)?,
+        table: table.keep(),
         bulk: Some(Bulk::new(&table.table, mode)),
         complete: false,
     };

@@ -20,7 +20,7 @@ const FEW: usize = Slice::OBJECTS;
 
 /// The part of `object`, copied; badarg where the object has no such element.
 #[inline]
-pub fn part(call: &Call<'_>, object: Object<BeamTerm>, part: Part) -> Answer {
+pub fn part(call: &Call<'_>, object: &Object<BeamTerm>, part: Part) -> Answer {
     Ok(match part {
         Part::Object => whole(call, object),
         Part::Element(index) => {
@@ -31,7 +31,7 @@ pub fn part(call: &Call<'_>, object: Object<BeamTerm>, part: Part) -> Answer {
 }
 
 #[inline]
-pub fn whole(call: &Call<'_>, object: Object<BeamTerm>) -> BeamTerm {
+pub fn whole(call: &Call<'_>, object: &Object<BeamTerm>) -> BeamTerm {
     match object.whole() {
         Some(object) => call.copy(object),
         None => call.tuple(object.elements()),
@@ -40,16 +40,15 @@ pub fn whole(call: &Call<'_>, object: Object<BeamTerm>) -> BeamTerm {
 
 #[inline]
 pub fn list(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, wanted: Part) -> Answer {
+    if let Some(object) = objects.only() {
+        return Ok(call.cell(part(call, object, wanted)?, BeamTerm::nil()));
+    }
     match objects.len() {
         0 => Ok(BeamTerm::nil()),
-        1 => {
-            let object = objects.first().ok_or(Failure::BadArg)?;
-            Ok(call.cell(part(call, object, wanted)?, BeamTerm::nil()))
-        }
-        2..=FEW => {
+        1..=FEW => {
             let parts: Result<SmallVec<[BeamTerm; FEW]>, _> = objects
                 .iter()
-                .map(|object| part(call, object, wanted))
+                .map(|object| part(call, &object, wanted))
                 .collect();
             Ok(call.list(&parts?))
         }
@@ -68,10 +67,10 @@ pub fn with_key(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, keypos: usize)
     }
     let first = objects.first().ok_or(Failure::BadArg)?;
     let list = list(call, objects, Part::Object)?;
-    keyed(call, first, keypos, list)
+    keyed(call, &first, keypos, list)
 }
 
-fn keyed(call: &Call<'_>, object: Object<BeamTerm>, keypos: usize, list: BeamTerm) -> Answer {
+fn keyed(call: &Call<'_>, object: &Object<BeamTerm>, keypos: usize, list: BeamTerm) -> Answer {
     let key = part(call, object, Part::Element(keypos - 1))?;
     Ok(call.tuple(&[key, list]))
 }
@@ -114,7 +113,7 @@ impl Work for CopyOut {
         while self.rest > 0 {
             for _ in 0..self.rest.min(Slice::OBJECTS) {
                 let object = self.objects.get(self.rest - 1).ok_or(Failure::BadArg)?;
-                *live = call.cell(part(call, object, self.wanted)?, *live);
+                *live = call.cell(part(call, &object, self.wanted)?, *live);
                 self.rest -= 1;
             }
             if self.rest > 0 && slice.is_over() {
@@ -125,7 +124,7 @@ impl Work for CopyOut {
             None => *live,
             Some(keypos) => {
                 let first = self.objects.get(0).ok_or(Failure::BadArg)?;
-                keyed(call, first, keypos, *live)?
+                keyed(call, &first, keypos, *live)?
             }
         }))
     }

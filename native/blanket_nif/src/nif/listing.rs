@@ -15,7 +15,7 @@ export! {
 fn tab2list(call: &Call<'_>) -> Answer {
     let table = call.table_to_read()?;
     let work = Listing {
-        table: call.keep(&table)?,
+        table: table.keep(),
         slot: None,
         at: None,
         copying: None,
@@ -108,7 +108,7 @@ impl Work for Listing {
                 if direction == Direction::Forward {
                     found.reverse();
                 }
-                for &object in &found {
+                for object in &found {
                     *live = call.cell(copy_out::whole(call, object), *live);
                 }
             }

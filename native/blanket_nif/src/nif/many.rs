@@ -18,7 +18,7 @@ const KEYS: usize = Slice::OBJECTS;
 fn lookup_many(call: &Call<'_>) -> Answer {
     let table = call.table_to_read()?;
     let work = LookupMany {
-        table: call.keep(&table)?,
+        table: table.keep(),
         copying: None,
     };
     let nil = BeamTerm::nil();
@@ -92,7 +92,7 @@ impl LookupMany {
 fn delete_many(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
     let work = DeleteMany {
-        table: call.keep(&table)?,
+        table: table.keep(),
     };
     yielding::run(call, work, call.args[1])
 }

@@ -1,5 +1,7 @@
 //! Reading objects by their key.
 
+use blanket_core::Objects;
+
 use super::copy_out::{self, Part};
 use crate::atoms;
 use crate::raw::{Answer, Call, Failure, boolean, export};
@@ -16,7 +18,10 @@ export! {
 
 fn lookup(call: &Call<'_>) -> Answer {
     let table = call.table_to_read()?;
-    let objects = table.table.lookup(call.args[1], call.guard)?;
+    let mut objects = Objects::none();
+    table
+        .table
+        .lookup_into(&mut objects, call.args[1], call.guard)?;
     copy_out::list(call, &objects, Part::Object)
 }
 
@@ -31,15 +36,17 @@ fn lookup_element_or(call: &Call<'_>) -> Answer {
 fn element(call: &Call<'_>, default: Option<BeamTerm>) -> Answer {
     let table = call.table_to_read()?;
     let index = index(call.args[2])?;
-    let objects = table.table.lookup(call.args[1], call.guard)?;
-    if objects.is_empty() {
-        return default.ok_or(Failure::BadArg);
+    let mut objects = Objects::none();
+    table
+        .table
+        .lookup_into(&mut objects, call.args[1], call.guard)?;
+    match objects.only() {
+        Some(object) if table.has_unique_keys() => {
+            copy_out::part(call, object, Part::Element(index))
+        }
+        None if objects.is_empty() => default.ok_or(Failure::BadArg),
+        _ => copy_out::list(call, &objects, Part::Element(index)),
     }
-    if table.has_unique_keys() {
-        let object = objects.first().ok_or(Failure::BadArg)?;
-        return copy_out::part(call, object, Part::Element(index));
-    }
-    copy_out::list(call, &objects, Part::Element(index))
 }
 
 fn member(call: &Call<'_>) -> Answer {
@@ -65,7 +72,7 @@ fn one(call: &Call<'_>) -> Result<Option<BeamTerm>, Failure> {
         return Err(Failure::BadArg);
     }
     let objects = table.table.lookup(call.args[1], call.guard)?;
-    Ok(objects.first().map(|object| copy_out::whole(call, object)))
+    Ok(objects.only().map(|object| copy_out::whole(call, object)))
 }
 
 /// The index that a position, counted from 1, stands for.

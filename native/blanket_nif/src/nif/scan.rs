@@ -25,8 +25,8 @@ fn scan(call: &Call<'_>) -> Answer {
     let table = call.table_to_read()?;
     let from = call.args[1];
     // SAFETY: the cursor is an argument of this call.
-    let cursor: Option<&Cursor> = unsafe { resource::borrow(call.env, from) };
-    let mut position = match cursor {
+    let cursor = unsafe { resource::borrow::<Cursor>(call.env, from) };
+    let mut position = match cursor.as_deref() {
         Some(Cursor(parked)) => parked.unpark(),
         None if from == BeamTerm::from(atoms::start()) => Position::start(),
         None => return Err(Failure::BadArg),
@@ -39,7 +39,7 @@ fn scan(call: &Call<'_>) -> Answer {
         let direction = Direction::Forward;
         let next =
             (table.table).scan(position, direction, Slice::OBJECTS, call.guard, &mut found)?;
-        objects.extend(found.iter().map(|&object| copy_out::whole(call, object)));
+        objects.extend(found.iter().map(|object| copy_out::whole(call, object)));
         match next {
             Some(next) if objects.len() < PORTION && !slice.is_over() => position = next,
             next => break next,

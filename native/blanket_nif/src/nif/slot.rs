@@ -22,14 +22,14 @@ fn slot(call: &Call<'_>) -> Answer {
         .ok_or(Failure::BadArg)?;
     if table.table.kind() == Kind::OrderedSet {
         let work = OrderedSlot {
-            table: call.keep(&table)?,
+            table: table.keep(),
             at: None,
             before: slot,
         };
         return yielding::run(call, work, BeamTerm::nil());
     }
     if slot < HASH_SLOTS {
-        let listing = Listing::of_slot(call.keep(&table)?, slot);
+        let listing = Listing::of_slot(table.keep(), slot);
         return yielding::run(call, listing, BeamTerm::nil());
     }
     match slot {
@@ -82,7 +82,7 @@ impl Work for OrderedSlot {
             return Err(contended.into());
         }
         Ok(Step::Done(match found.first() {
-            Some(&object) => call.list(&[copy_out::whole(call, object)]),
+            Some(object) => call.list(&[copy_out::whole(call, object)]),
             None => BeamTerm::from(atoms::end_of_table()),
         }))
     }

@@ -52,58 +52,83 @@ fn prev_lookup(call: &Call<'_>) -> Answer {
     step(call, to_prev, copy_out::with_key)
 }
 
-type Found<'g> = Result<Option<Objects<'g, BeamTerm>>, Failure>;
+type Found<'g> = Objects<'g, BeamTerm>;
 
 #[inline(always)]
 fn step(
     call: &Call<'_>,
-    to: impl for<'g> Fn(&'g Call<'_>, &'g TableResource) -> Found<'g>,
-    show: impl Fn(&Call<'_>, &Objects<'_, BeamTerm>, usize) -> Answer,
+    to: impl for<'g> Fn(&'g Call<'_>, &'g TableResource, &mut Found<'g>) -> Result<(), Failure>,
+    show: impl Fn(&Call<'_>, &Found<'_>, usize) -> Answer,
 ) -> Answer {
     let table = call.table_to_read()?;
-    match to(call, &table)? {
-        Some(objects) => show(call, &objects, table.table.keypos()),
-        None => Ok(BeamTerm::from(atoms::end_of_table())),
+    let mut found = Objects::none();
+    to(call, &table, &mut found)?;
+    match found.is_empty() {
+        false => show(call, &found, table.table.keypos()),
+        true => Ok(BeamTerm::from(atoms::end_of_table())),
     }
 }
 
-fn to_first<'g>(call: &'g Call<'_>, table: &'g TableResource) -> Found<'g> {
-    Ok(table.table.first(call.guard)?)
+fn to_first<'g>(
+    call: &'g Call<'_>,
+    table: &'g TableResource,
+    found: &mut Found<'g>,
+) -> Result<(), Failure> {
+    Ok(table.table.first(found, call.guard)?)
 }
 
-fn to_last<'g>(call: &'g Call<'_>, table: &'g TableResource) -> Found<'g> {
-    Ok(table.table.last(call.guard)?)
+fn to_last<'g>(
+    call: &'g Call<'_>,
+    table: &'g TableResource,
+    found: &mut Found<'g>,
+) -> Result<(), Failure> {
+    Ok(table.table.last(found, call.guard)?)
 }
 
-fn to_next<'g>(call: &'g Call<'_>, table: &'g TableResource) -> Found<'g> {
-    let key = call.args[1];
-    or_behind(call, table, table.table.next(key, call.guard))
+fn to_next<'g>(
+    call: &'g Call<'_>,
+    table: &'g TableResource,
+    found: &mut Found<'g>,
+) -> Result<(), Failure> {
+    match table.table.next(found, call.args[1], call.guard) {
+        Ok(()) => Ok(()),
+        Err(error) => behind(call, table, found, error),
+    }
 }
 
-fn to_prev<'g>(call: &'g Call<'_>, table: &'g TableResource) -> Found<'g> {
-    let key = call.args[1];
-    or_behind(call, table, table.table.prev(key, call.guard))
+fn to_prev<'g>(
+    call: &'g Call<'_>,
+    table: &'g TableResource,
+    found: &mut Found<'g>,
+) -> Result<(), Failure> {
+    match table.table.prev(found, call.args[1], call.guard) {
+        Ok(()) => Ok(()),
+        Err(error) => behind(call, table, found, error),
+    }
 }
 
 /// In a table that is fixed, a traversal goes on behind a key that is gone.
-#[inline(always)]
-fn or_behind<'g>(
+#[cold]
+fn behind<'g>(
     call: &'g Call<'_>,
     table: &'g TableResource,
-    found: Result<Option<Objects<'g, BeamTerm>>, StepError>,
-) -> Found<'g> {
-    match found {
-        Ok(found) => Ok(found),
-        Err(StepError::Contended) => Err(Failure::Contended),
-        Err(StepError::NoSuchKey) if fixation::is_fixed(table, call.env) => {
-            Ok(table.table.behind(call.args[1], call.guard)?)
+    found: &mut Found<'g>,
+    error: StepError,
+) -> Result<(), Failure> {
+    match error {
+        StepError::Contended => Err(Failure::Contended),
+        StepError::NoSuchKey if fixation::is_fixed(table, call.env) => {
+            Ok(table.table.behind(found, call.args[1], call.guard)?)
         }
-        Err(StepError::NoSuchKey) => Err(Failure::BadArg),
+        StepError::NoSuchKey => Err(Failure::BadArg),
     }
 }
 
 /// The key of the objects found, copied to the caller.
-fn key(call: &Call<'_>, found: &Objects<'_, BeamTerm>, keypos: usize) -> Answer {
+fn key(call: &Call<'_>, found: &Found<'_>, keypos: usize) -> Answer {
+    if let Some(object) = found.only() {
+        return copy_out::part(call, object, Part::Element(keypos - 1));
+    }
     let object = found.first().ok_or(Failure::BadArg)?;
-    copy_out::part(call, object, Part::Element(keypos - 1))
+    copy_out::part(call, &object, Part::Element(keypos - 1))
 }

@@ -21,7 +21,7 @@ fn insert(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
     let given = call.args[1];
     if given.as_tuple().is_none() {
-        return bulk::insert(call, &table, BulkMode::Insert);
+        return bulk::insert(call, table, BulkMode::Insert);
     }
     table.table.insert(object(&table, given)?, call.guard)?;
     Ok(boolean(true))
@@ -31,7 +31,7 @@ fn insert_new(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
     let given = call.args[1];
     if given.as_tuple().is_none() {
-        return bulk::insert(call, &table, BulkMode::InsertNew);
+        return bulk::insert(call, table, BulkMode::InsertNew);
     }
     let inserted = table.table.insert_new(object(&table, given)?, call.guard)?;
     Ok(boolean(inserted))

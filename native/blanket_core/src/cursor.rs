@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use crossbeam_epoch::Guard;
 
-use crate::directory::{Directory, ProbeOf};
+use crate::directory::{Directory, LeafOf, ProbeOf};
+use crate::hint;
 use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect, key_of};
 use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
@@ -149,23 +150,24 @@ impl<'a, D> Walk<'a, D> {
                 |body| body.covers_seek(&seek),
                 |body, intact| {
                     let at = body.seek(&seek, self.keypos, intact, guard)?;
-                    self.step_in(found, body, at, intact, guard)
+                    self.step_in(found, leaf, body, at, intact, guard)
                 },
             )?;
             match step {
                 Some(InLeaf::Found) => return Ok(()),
-                Some(InLeaf::Beyond(None)) => {
-                    found.clear();
-                    return Ok(());
-                }
-                Some(InLeaf::Beyond(Some(beyond))) => seek = beyond,
+                Some(InLeaf::Beyond(body)) => match body.beyond(self.direction) {
+                    Some(beyond) => seek = beyond,
+                    None => {
+                        found.clear();
+                        return Ok(());
+                    }
+                },
                 None => {}
             }
         }
     }
 
-    /// Fills in the objects of the first key behind `key`, forward; answers whether `key` is there
-    /// itself. They are most often in the same leaf.
+    /// Fills in the objects of the first key behind `key`; answers whether `key` is there itself.
     #[inline]
     pub fn step_from<'g, T: Term>(
         &self,
@@ -177,7 +179,74 @@ impl<'a, D> Walk<'a, D> {
         'a: 'g,
         D: Directory<T>,
     {
-        let probe = ProbeOf::<T, D>::of(key);
+        let hinted = self.step_from_hint(found, key, guard)?;
+        let (there, step) = match hinted {
+            Some(step) => (true, step),
+            None => self.step_from_probe(found, ProbeOf::<T, D>::of(key), guard)?,
+        };
+        if let InLeaf::Beyond(body) = step {
+            match body.beyond(self.direction) {
+                Some(beyond) => self.step(found, beyond, guard)?,
+                None => found.clear(),
+            }
+        }
+        Ok(there)
+    }
+
+    /// `None` where the last step of this thread did not end at `key`.
+    #[inline]
+    fn step_from_hint<'g, T: Term>(
+        &self,
+        found: &mut Objects<'g, T>,
+        key: T,
+        guard: &'g Guard,
+    ) -> Result<Option<InLeaf<'g, D::Body>>, Contended>
+    where
+        'a: 'g,
+        D: Directory<T>,
+    {
+        // SAFETY: the generation is that of the directory, which `'a` keeps.
+        let hint = unsafe { hint::recall(self.directory.generation(), guard) };
+        let Some((leaf, slot)): Option<(&LeafOf<T, D>, _)> = hint else {
+            return Ok(None);
+        };
+        let step = leaf.read(
+            guard,
+            |body: &D::Body| slot < body.slots(),
+            |body, intact| {
+                let Some(entry) = body.entry(slot) else {
+                    return Ok(None);
+                };
+                intact.check()?;
+                // SAFETY: the leaf was intact, so the entry is whole.
+                if !unsafe { entry.key::<T>(self.keypos, guard) }.matches(key) {
+                    return Ok(None);
+                }
+                let mut at = slot;
+                if self.direction == Direction::Forward {
+                    at += 1;
+                    while at < body.slots()
+                        && body.same_group(slot, at, self.keypos, intact, guard)?
+                    {
+                        at += 1;
+                    }
+                }
+                self.step_in(found, leaf, body, at, intact, guard).map(Some)
+            },
+        )?;
+        Ok(step.flatten())
+    }
+
+    fn step_from_probe<'g, T: Term>(
+        &self,
+        found: &mut Objects<'g, T>,
+        probe: ProbeOf<T, D>,
+        guard: &'g Guard,
+    ) -> Result<(bool, InLeaf<'g, D::Body>), Contended>
+    where
+        'a: 'g,
+        D: Directory<T>,
+    {
         loop {
             let leaf = self.directory.leaf(&probe, guard);
             let step = leaf.read(
@@ -185,17 +254,17 @@ impl<'a, D> Walk<'a, D> {
                 |body| body.covers(&probe),
                 |body, intact| {
                     let slots = body.group(&probe, self.keypos, intact, guard)?;
-                    let step = self.step_in(found, body, slots.end, intact, guard)?;
+                    let at = match self.direction {
+                        Direction::Forward => slots.end,
+                        Direction::Backward => slots.start,
+                    };
+                    let step = self.step_in(found, leaf, body, at, intact, guard)?;
                     Ok((!slots.is_empty(), step))
                 },
             )?;
-            let Some((there, step)) = step else { continue };
-            match step {
-                InLeaf::Found => {}
-                InLeaf::Beyond(None) => found.clear(),
-                InLeaf::Beyond(Some(beyond)) => self.step(found, beyond, guard)?,
+            if let Some(step) = step {
+                return Ok(step);
             }
-            return Ok(there);
         }
     }
 
@@ -203,17 +272,19 @@ impl<'a, D> Walk<'a, D> {
     fn step_in<'g, T: Term>(
         &self,
         found: &mut Objects<'g, T>,
-        body: &D::Body,
+        leaf: &LeafOf<T, D>,
+        body: &'g D::Body,
         at: usize,
         intact: Intact<'_>,
         guard: &'g Guard,
-    ) -> Result<InLeaf<ProbeOf<T, D>>, Torn>
+    ) -> Result<InLeaf<'g, D::Body>, Torn>
     where
         D: Directory<T>,
     {
         let Some(slots) = self.group_at(body, at, intact, guard)? else {
-            return Ok(InLeaf::Beyond(body.beyond(self.direction)));
+            return Ok(InLeaf::Beyond(body));
         };
+        hint::remember(self.directory.generation(), leaf, slots.start);
         collect(body, slots, intact, guard, found)?;
         Ok(InLeaf::Found)
     }
@@ -341,10 +412,10 @@ impl<'a, D> Walk<'a, D> {
 }
 
 /// What a step came to in one leaf.
-enum InLeaf<P> {
+enum InLeaf<'g, B> {
     Found,
-    /// The leaf has no more; the step goes on there.
-    Beyond(Option<Seek<P>>),
+    /// The leaf has no more.
+    Beyond(&'g B),
 }
 
 /// What a scan got from one leaf.

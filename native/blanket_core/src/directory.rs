@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
 
+use crate::hint::Generation;
 use crate::leaf::{Body, Context, Leaf, Locked, Seek};
 use crate::term::Term;
 use crate::usage::Usage;
@@ -24,6 +25,8 @@ pub(crate) trait Directory<T: Term>: Send + Sync + Sized + 'static {
     type Body: Body<T>;
 
     fn new(usage: &Arc<Usage>) -> Self;
+
+    fn generation(&self) -> &Generation;
 
     fn leaf<'g>(&'g self, probe: &ProbeOf<T, Self>, guard: &'g Guard) -> &'g LeafOf<T, Self>;
 

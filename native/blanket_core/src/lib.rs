@@ -9,6 +9,7 @@ mod bulk;
 mod cursor;
 mod directory;
 mod discard;
+mod hint;
 mod leaf;
 mod lock;
 mod object;

@@ -414,9 +414,9 @@ impl<T: Term> Table<T> {
         match &self.store(guard).directory {
             AnyDirectory::Hash(_) => self.next(found, key, guard),
             AnyDirectory::Ordered(directory) => {
-                let from = Seek::Before(Probe::of(key));
                 let walk = self.walk(&**directory, Direction::Backward);
-                Ok(walk.step(found, from, guard)?)
+                walk.step_from(found, key, guard)?;
+                Ok(())
             }
         }
     }

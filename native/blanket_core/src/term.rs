@@ -89,47 +89,64 @@ pub trait Arena<T>: Send + Sync {
 /// The leading bytes of a key's order-preserving encoding.
 #[derive(Clone, Copy)]
 pub struct Encoding {
-    bytes: [u8; Encoding::MAX + 8],
+    /// The bytes, from the most significant one on; 0 where there are none.
+    words: [u64; Encoding::MAX / WORD + 1],
     len: usize,
 }
+
+/// Bytes of a word.
+const WORD: usize = size_of::<u64>();
 
 impl Encoding {
     /// Bytes beyond these are dropped: the keys' own comparison decides then.
     pub const MAX: usize = 40;
 
+    const EMPTY: Self = Encoding {
+        words: [0; Self::MAX / WORD + 1],
+        len: 0,
+    };
+
     /// Encodes `term`.
-    #[inline]
+    #[inline(always)]
     pub fn of<T: Term>(term: T) -> Self {
-        let mut encoding = Encoding {
-            bytes: [0; Self::MAX + 8],
-            len: 0,
-        };
+        let mut encoding = Self::EMPTY;
         term.encode(&mut encoding);
         encoding
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         if self.len < Self::MAX {
-            self.bytes[self.len] = byte;
+            let shift = u64::BITS - 8 - self.len as u32 % 8 * 8;
+            self.words[self.len / WORD] |= u64::from(byte) << shift;
             self.len += 1;
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn push_u64(&mut self, number: u64) {
-        let bytes = number.to_be_bytes();
-        if self.len + bytes.len() > Self::MAX {
-            return self.extend(&bytes);
+        if self.len + WORD > Self::MAX {
+            return number
+                .to_be_bytes()
+                .iter()
+                .for_each(|&byte| self.push(byte));
         }
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(&bytes);
-        self.len += bytes.len();
+        let (word, used) = (self.len / WORD, self.len as u32 % 8 * 8);
+        self.words[word] |= number >> used;
+        // In two steps, since the whole width is not a shift.
+        self.words[word + 1] |= number << (u64::BITS - 1 - used) << 1;
+        self.len += WORD;
     }
 
     pub fn extend(&mut self, bytes: &[u8]) {
-        let taken = bytes.len().min(Self::MAX - self.len);
-        self.bytes[self.len..self.len + taken].copy_from_slice(&bytes[..taken]);
-        self.len += taken;
+        let (words, rest) = bytes.as_chunks();
+        let room = Self::MAX - self.len;
+        for &word in &words[..words.len().min(room / WORD + 1)] {
+            self.push_u64(u64::from_be_bytes(word));
+        }
+        for &byte in rest {
+            self.push(byte);
+        }
     }
 
     /// No byte more is taken.
@@ -141,16 +158,19 @@ impl Encoding {
     #[inline]
     pub fn head(&self, skip: usize) -> u64 {
         debug_assert!(skip <= Self::MAX);
-        let mut head = [0; 8];
-        head.copy_from_slice(&self.bytes[skip..skip + 8]);
-        u64::from_be_bytes(head)
+        let (word, skipped) = (skip / WORD, skip as u32 % 8 * 8);
+        let next = self.words.get(word + 1).copied().unwrap_or(0);
+        self.words[word] << skipped | next >> 1 >> (u64::BITS - 1 - skipped)
     }
 
     /// The number of leading bytes that both share.
     pub fn common(&self, other: &Self) -> usize {
+        let pairs = self.words.iter().zip(&other.words);
+        let differs = |(at, (one, two)): (usize, (&u64, &u64))| {
+            (one != two).then(|| at * WORD + (one ^ two).leading_zeros() as usize / 8)
+        };
         let shorter = self.len.min(other.len);
-        (0..shorter)
-            .find(|&i| self.bytes[i] != other.bytes[i])
-            .unwrap_or(shorter)
+        let first = pairs.enumerate().find_map(differs);
+        first.map_or(shorter, |first| first.min(shorter))
     }
 }

@@ -8,8 +8,28 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use blanket_core::{Kind, UpdateError, pin};
+use blanket_core::{Contended, Kind, Objects, StepError, UpdateError, pin};
 use support::*;
+
+/// The first object of the next key, or of the one before; of the first or last one behind `None`.
+/// A key that is gone ends the walk where its kind says so.
+fn step(table: &Table, key: Option<i64>, onward: bool) -> Option<Value> {
+    retry(|guard| {
+        let mut found = Objects::none();
+        let heap = Heap::new();
+        let stepped = match key.map(|key| heap.build(&int(key))) {
+            None if onward => table.first(&mut found, guard).map_err(StepError::from),
+            None => table.last(&mut found, guard).map_err(StepError::from),
+            Some(key) if onward => table.next(&mut found, key, guard),
+            Some(key) => table.prev(&mut found, key, guard),
+        };
+        match stepped {
+            Ok(()) => Ok(found.first().map(|object| object.to_value())),
+            Err(StepError::Contended) => Err(Contended),
+            Err(StepError::NoSuchKey) => Ok(None),
+        }
+    })
+}
 
 every_kind! {
     a_reader_never_sees_an_older_version_again(kind) {
@@ -60,6 +80,37 @@ every_kind! {
             _ => read(scene, number),
         };
         Scene::play(kind, 2, prepare, role, check);
+    }
+
+    steps_go_on_while_leaves_come_and_go(kind) {
+        const KEYS: i64 = 2_000;
+        const ROUNDS: i64 = 60;
+        let write = |scene: &Scene, number: usize| {
+            let keys = || (0..KEYS).filter(|key| *key as usize % 2 == number);
+            for version in 0..ROUNDS {
+                keys().for_each(|key| insert(&scene.table, &sealed(key, version)));
+                keys().rev().for_each(|key| delete(&scene.table, &int(key)));
+            }
+        };
+        let read = |scene: &Scene, number: usize| {
+            let onward = number == 2 || scene.kind != Kind::OrderedSet;
+            while scene.is_written() {
+                let mut last: Option<i64> = None;
+                while let Some(object) = step(&scene.table, last, onward) {
+                    version_of(&object);
+                    let key = object.elements()[0].as_int();
+                    if let (Kind::OrderedSet, Some(last)) = (scene.kind, last) {
+                        assert_eq!(key > last, onward, "{key} after {last}");
+                    }
+                    last = Some(key);
+                }
+            }
+        };
+        let role = |scene: &Scene, number| match number {
+            0 | 1 => write(scene, number),
+            _ => read(scene, number),
+        };
+        Scene::play(kind, 2, |_| (), role, |table| assert_eq!(table.len(), 0));
     }
 
     insert_new_has_one_winner(kind) {

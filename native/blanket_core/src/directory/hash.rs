@@ -8,6 +8,7 @@ use crossbeam_epoch::{Atomic, Guard, Owned};
 use parking_lot::Mutex;
 
 use super::Directory;
+use crate::hint::Generation;
 use crate::leaf::hash::{HashBody, HashProbe, hash_of};
 use crate::leaf::{Context, Leaf, Locked, Seek};
 use crate::lock::VersionLock;
@@ -34,6 +35,7 @@ impl<T: Term> Places<T> {
 pub(crate) struct HashDirectory<T: Term> {
     places: Atomic<Places<T>>,
     leaves: AtomicUsize,
+    generation: Generation,
     /// Held by those who change the places.
     changing: Mutex<()>,
     usage: Arc<Usage>,
@@ -54,9 +56,15 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
                 leaves: Box::new([AtomicPtr::new(Box::into_raw(leaf))]),
             }),
             leaves: AtomicUsize::new(1),
+            generation: Generation::new(),
             changing: Mutex::new(()),
             usage: Arc::clone(usage),
         }
+    }
+
+    #[inline]
+    fn generation(&self) -> &Generation {
+        &self.generation
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use crossbeam_epoch::{Guard, default_collector};
 use crossbeam_skiplist::base::SkipList;
 
 use super::Directory;
+use crate::hint::Generation;
 use crate::leaf::ordered::{OrderedBody, OrderedProbe, Separator, Span};
 use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Seek, key_of};
 use crate::lock::VersionLock;
@@ -81,6 +82,7 @@ pub(crate) struct OrderedDirectory<T: Term> {
     /// Never empty: the lowest leaf stays.
     leaves: SkipList<LowKey<T>, OrderedLeaf<T>>,
     count: AtomicUsize,
+    generation: Generation,
     usage: Arc<Usage>,
 }
 
@@ -91,6 +93,7 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         let directory = OrderedDirectory {
             leaves: SkipList::new(default_collector().clone()),
             count: AtomicUsize::new(1),
+            generation: Generation::new(),
             usage: Arc::clone(usage),
         };
         let everything = Span {
@@ -105,6 +108,11 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
             .get_or_insert(LowKey::LOWEST, leaf, guard)
             .release(guard);
         directory
+    }
+
+    #[inline]
+    fn generation(&self) -> &Generation {
+        &self.generation
     }
 
     #[inline]
@@ -224,6 +232,7 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         removed.removed = true;
         empty.replace_body(removed, guard);
         let low = LowKey::of(&low);
+        self.generation.advance();
         if let Some(entry) = self.leaves.remove(&low, guard) {
             entry.release(guard);
             self.count.fetch_sub(1, Ordering::Relaxed);

@@ -25,7 +25,7 @@ pub(crate) struct OrderedProbe<T> {
 }
 
 impl<T: Term> Probe<T> for OrderedProbe<T> {
-    #[inline]
+    #[inline(always)]
     fn of(key: T) -> Self {
         OrderedProbe {
             encoding: Encoding::of(key),

@@ -280,4 +280,23 @@ defmodule Blanket.TableConcurrencyTest do
   end
 
   defp newest(table, key), do: table |> Table.lookup(key) |> List.last() |> elem(1)
+
+  # To the VM a NIF costs next to nothing unless it says otherwise, and a loop of long ones would
+  # keep all others waiting.
+  test "calls that take long use up the time of their process" do
+    bag = Table.new(:table, [:bag])
+    Table.insert(bag, for(i <- 1..20_000, do: {:key, i}))
+    objects = for i <- 1..2_000, do: {i, i}
+    few = reductions(fn -> Table.member(bag, :key) end)
+    assert reductions(fn -> Table.tab2list(bag) end) > few + 100
+    assert reductions(fn -> Table.lookup(bag, :key) end) > few + 100
+    assert reductions(fn -> Table.insert(bag, objects) end) > few + 100
+  end
+
+  defp reductions(call) do
+    {:reductions, before} = Process.info(self(), :reductions)
+    call.()
+    {:reductions, later} = Process.info(self(), :reductions)
+    later - before
+  end
 end

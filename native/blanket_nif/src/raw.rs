@@ -105,11 +105,17 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Takes hundredths of the time that the process may run before others do, at least one.
+    pub fn consume_timeslice(&self, percent: i64) {
+        // SAFETY: the environment is that of the running call.
+        unsafe { sys::enif_consume_timeslice(self.env, percent as c_int) };
+    }
+
     /// Gives up the scheduler; the VM goes on with `function` and `arguments` later.
     pub fn schedule(&self, function: Function, arguments: &[BeamTerm]) -> BeamTerm {
+        self.consume_timeslice(100);
         // SAFETY: the arguments are the caller's terms; BeamTerm is a transparent wrapper.
         BeamTerm::from(unsafe {
-            sys::enif_consume_timeslice(self.env, 100);
             sys::enif_schedule_nif(
                 self.env,
                 self.name.as_ptr(),

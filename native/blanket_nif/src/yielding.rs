@@ -31,22 +31,35 @@ pub trait Work: Send + 'static {
 
 /// The time that a call may take before it yields.
 pub struct Slice {
-    end: i64,
+    start: i64,
 }
 
 impl Slice {
     const MICROSECONDS: i64 = 400;
+    /// A hundredth of the millisecond that processes run for, in microseconds.
+    const PERCENT: i64 = 10;
     /// Objects that are handled between two looks at the clock.
     pub const OBJECTS: usize = 32;
 
     pub fn new() -> Self {
-        Slice {
-            end: now() + Self::MICROSECONDS,
-        }
+        Slice { start: now() }
     }
 
     pub fn is_over(&self) -> bool {
-        now() >= self.end
+        self.used() >= Self::MICROSECONDS
+    }
+
+    /// Takes what was used from the time that the process may run before others do. To the VM a
+    /// call costs next to nothing, however long it took.
+    pub fn charge(&self, call: &Call<'_>) {
+        let percent = self.used() / Self::PERCENT;
+        if percent > 0 {
+            call.consume_timeslice(percent.min(100));
+        }
+    }
+
+    fn used(&self) -> i64 {
+        now() - self.start
     }
 }
 
@@ -80,8 +93,12 @@ pub unsafe fn open_class(env: *mut ErlNifEnv) -> bool {
 
 /// Runs `work` to its end, in as many slices as it takes.
 pub fn run(call: &Call<'_>, mut work: impl Work, mut live: BeamTerm) -> Answer {
-    match work.step(call, &mut live, &Slice::new()) {
-        Ok(Step::Done(answer)) => Ok(answer),
+    let slice = Slice::new();
+    match work.step(call, &mut live, &slice) {
+        Ok(Step::Done(answer)) => {
+            slice.charge(call);
+            Ok(answer)
+        }
         Ok(Step::More) | Err(Failure::Contended) => {
             let parked = Ref::new(Parked {
                 work: Mutex::new(Box::new(work)),
@@ -108,8 +125,12 @@ unsafe extern "C" fn go_on(
             name: parked.name,
             ..*call
         };
-        match parked.work.lock().step(&call, &mut live, &Slice::new()) {
-            Ok(Step::Done(answer)) => Ok(answer),
+        let slice = Slice::new();
+        match parked.work.lock().step(&call, &mut live, &slice) {
+            Ok(Step::Done(answer)) => {
+                slice.charge(&call);
+                Ok(answer)
+            }
             Ok(Step::More) | Err(Failure::Contended) => Ok(call.schedule(go_on, &[state, live])),
             Err(failure) => Err(failure),
         }

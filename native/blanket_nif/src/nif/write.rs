@@ -6,6 +6,7 @@ use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::reaper;
 use crate::resource::TableResource;
 use crate::term::BeamTerm;
+use crate::yielding::Slice;
 use blanket_core::BulkMode;
 
 export! {
@@ -45,9 +46,12 @@ fn delete(call: &Call<'_>) -> Answer {
 
 fn delete_object(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
+    let slice = Slice::new();
     table
         .table
         .delete_object(object(&table, call.args[1])?, call.guard)?;
+    // It may have searched among many objects of one key.
+    slice.charge(call);
     Ok(boolean(true))
 }
 

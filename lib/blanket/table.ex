@@ -3,7 +3,7 @@ defmodule Blanket.Table do
   Tables with the API of `:ets`: the same names, arguments, results and errors.
 
   For the functions that are here, `Blanket.Table` may be written wherever `:ets` stands; those of
-  match specifications, `safe_fixtable`, files and QLC are not here yet. Two things differ. A table
+  match specifications are not here yet. Two things differ. A table
   need not die with the process that owns it: see `Blanket`, and the option `{:heir, :immortal}` of
   `new/2`. And no call takes a lock to read.
 
@@ -27,9 +27,12 @@ defmodule Blanket.Table do
   ## Atomicity
 
   Every change is atomic and isolated: another process sees all that a call does or nothing. This is
-  so for a list of a million objects too, and for a writer that is killed while it writes. A look-up
-  shows one instant of its key; `tab2list/1` may show some of the changes made meanwhile and not
-  others.
+  so for a list of a million objects too, and for a writer that is killed while it writes. Only
+  `delete_many/2`, `from_dets/2` and `init_table/2` do one thing after the other.
+
+  A look-up shows one instant of its key. What goes over the whole table (steps from key to key, slots,
+  lists, folds, streams, files, queries) sees what is there throughout exactly once, whatever is
+  inserted or deleted meanwhile; of those changes it may see some and not others.
 
   ## Errors
 

@@ -46,8 +46,15 @@ defmodule Longest do
 
     row("lookup of each", fn -> :ok end, fn _ -> each(1, objects, &Table.lookup(table, &1)) end)
     row("tab2list", fn -> :ok end, fn _ -> Table.tab2list(table) end)
+    row("lookup_many", fn -> Enum.shuffle(1..@list) end, &Table.lookup_many(table, &1))
+    row("stream", fn -> :ok end, fn _ -> Enum.each(Table.stream(table), fn _ -> :ok end) end)
+    row("slots at the end", fn -> :ok end, fn _ -> slots(table, type, objects) end)
     row("next from each", fn -> :ok end, fn _ -> walk(table, Table.first(table)) end)
     row("delete of each", fn -> :ok end, fn _ -> each(1, objects, &Table.delete(table, &1)) end)
+
+    fill(table, objects)
+    row("delete_many", fn -> Enum.shuffle(1..@list) end, &Table.delete_many(table, &1))
+    Table.delete_all_objects(table)
 
     row("insert of each, growing", fn -> :ok end, fn _ ->
       each(1, objects, &Table.insert(table, {&1, &1}))
@@ -72,6 +79,8 @@ defmodule Longest do
     row("insert of a list", one_key, &Table.insert(table, &1))
     row("insert of a list, again", one_key, &Table.insert(table, &1))
     row("lookup", fn -> :ok end, fn _ -> Table.lookup(table, :key) end)
+    row("first_lookup", fn -> :ok end, fn _ -> Table.first_lookup(table) end)
+    row("lookup_many", fn -> :ok end, fn _ -> Table.lookup_many(table, [:key]) end)
 
     row("delete_object of a thousand", fn -> :ok end, fn _ ->
       each(1, 1000, &Table.delete_object(table, {:key, &1}))
@@ -100,6 +109,11 @@ defmodule Longest do
     :erlang.yield()
     each(i + 1, last, call)
   end
+
+  defp slots(table, :ordered_set, objects),
+    do: each(objects - 10, objects, &Table.slot(table, &1))
+
+  defp slots(table, _hash, _objects), do: each(0, 4096, &Table.slot(table, &1))
 
   defp walk(_table, :"$end_of_table"), do: :ok
 

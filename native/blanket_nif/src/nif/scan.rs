@@ -49,5 +49,6 @@ fn scan(call: &Call<'_>) -> Answer {
         Some(next) => Ref::new(Cursor(next.park())).to_term(call.env),
         None => BeamTerm::from(atoms::end_of_table()),
     };
+    slice.charge(call);
     Ok(call.tuple(&[call.list(&objects), next]))
 }

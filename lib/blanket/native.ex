@@ -38,6 +38,21 @@ defmodule Blanket.Native do
   def delete_many(_table, _keys), do: not_loaded()
   def scan(_table, _from), do: not_loaded()
 
+  # Match specifications. Those that are not covered natively are answered by :uncovered; remove answers
+  # how many objects it removed, and exchange whether it replaced one.
+  def select(_table, _spec), do: not_loaded()
+  def select(_table, _spec, _limit), do: not_loaded()
+  def select(_continuation), do: not_loaded()
+  def select_reverse(_table, _spec), do: not_loaded()
+  def select_reverse(_table, _spec, _limit), do: not_loaded()
+  def select_count(_table, _spec), do: not_loaded()
+  def select_delete(_table, _spec), do: not_loaded()
+  def select_replace(_table, _spec), do: not_loaded()
+  def compile_match_spec(_spec, _type, _keypos), do: not_loaded()
+  def is_match_spec(_term), do: not_loaded()
+  def remove(_table, _object), do: not_loaded()
+  def exchange(_table, _object, _new), do: not_loaded()
+
   # A table's life: see Blanket.Table for what the arguments may be.
   def new(_settings), do: not_loaded()
   def delete_table(_table), do: not_loaded()

@@ -46,7 +46,7 @@ defmodule Blanket.Table do
   """
 
   alias Blanket.Native
-  alias Blanket.Table.{Binaries, Error, Options, QLC, Show}
+  alias Blanket.Table.{Binaries, Error, MatchSpec, Options, QLC, Show}
   alias Blanket.Table.File, as: TableFile
 
   @typedoc "A table: its reference, or the name of a named one."
@@ -742,6 +742,395 @@ defmodule Blanket.Table do
   catch
     :error, :badarg -> badarg([table, keys])
   end
+
+  ## Match
+
+  @typedoc "What an object has to look like: see `:ets.match/2`."
+  @type match_pattern :: atom | tuple
+
+  @typedoc "Patterns, guards and results: see `:ets.match_spec_compile/1` and *Match Specifications in Erlang*."
+  @type match_spec :: [{match_pattern, [term], [term]}]
+
+  @typedoc "Where a search with a limit goes on. To be passed on, not to be looked into."
+  @type continuation :: tuple | :"$end_of_table"
+
+  @doc """
+  Matches the objects with a pattern, and answers for each the list of what its variables are bound to,
+  in the order of their numbers.
+
+  In a pattern `:_` matches anything, and `:"$1"`, `:"$2"` … match anything and are bound to it; where
+  one stands twice, both have to be the same (`===`). All else matches what it is identical to, maps
+  also those that have more keys.
+
+  The order of the answers is that of the keys for an `:ordered_set`, and any else. Objects that are
+  there from the beginning of the call to its end are matched exactly once; those that come or go
+  meanwhile may be matched or not. This is so for all functions of this section.
+
+  When the key is all given in the pattern, it is looked up.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada", :math}, {2, "Grace", :code}, {3, "Emmy", :math}])
+      iex> Blanket.Table.match(table, {:"$1", :"$2", :math})
+      [[1, "Ada"], [3, "Emmy"]]
+  """
+  @spec match(table, match_pattern) :: [[term]]
+  def match(table, pattern) do
+    MatchSpec.select(table, [{pattern, [], [:"$$"]}])
+  catch
+    :error, :badarg -> badarg([table, pattern])
+  end
+
+  @doc """
+  Does as `match/2`, and answers `limit` matches together with a continuation for `match/1`, or
+  `:"$end_of_table"` when there is none.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}, {3, "Emmy"}])
+      iex> {matches, continuation} = Blanket.Table.match(table, {:_, :"$1"}, 2)
+      iex> matches
+      [["Ada"], ["Grace"]]
+      iex> Blanket.Table.match(continuation)
+      {[["Emmy"]], :"$end_of_table"}
+  """
+  @spec match(table, match_pattern, pos_integer) :: {[[term]], continuation} | :"$end_of_table"
+  def match(table, pattern, limit) do
+    MatchSpec.select(table, [{pattern, [], [:"$$"]}], limit)
+  catch
+    :error, :badarg -> badarg([table, pattern, limit])
+  end
+
+  @doc """
+  Goes on where `match/3` or `match/1` stopped.
+
+  A continuation may be sent to another process, which has to be allowed to read the table. One that
+  was stored is made usable again by `repair_continuation/2`.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, {1, "Ada"})
+      iex> {[["Ada"]], continuation} = Blanket.Table.match(table, {:_, :"$1"}, 1)
+      iex> Blanket.Table.match(continuation)
+      :"$end_of_table"
+  """
+  @spec match(continuation) :: {[[term]], continuation} | :"$end_of_table"
+  def match(continuation) do
+    MatchSpec.select(continuation)
+  catch
+    :error, :badarg -> badarg([continuation])
+  end
+
+  @doc """
+  Answers the objects that match a pattern; see `match/2` for patterns.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada", :math}, {2, "Grace", :code}, {3, "Emmy", :math}])
+      iex> Blanket.Table.match_object(table, {:_, :_, :math})
+      [{1, "Ada", :math}, {3, "Emmy", :math}]
+  """
+  @spec match_object(table, match_pattern) :: [object]
+  def match_object(table, pattern) do
+    MatchSpec.select(table, [{pattern, [], [:"$_"]}])
+  catch
+    :error, :badarg -> badarg([table, pattern])
+  end
+
+  @doc """
+  Does as `match_object/2`, and answers `limit` objects together with a continuation for
+  `match_object/1`, or `:"$end_of_table"` when there is none.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> {objects, _continuation} = Blanket.Table.match_object(table, :_, 1)
+      iex> objects
+      [{1, "Ada"}]
+  """
+  @spec match_object(table, match_pattern, pos_integer) ::
+          {[object], continuation} | :"$end_of_table"
+  def match_object(table, pattern, limit) do
+    MatchSpec.select(table, [{pattern, [], [:"$_"]}], limit)
+  catch
+    :error, :badarg -> badarg([table, pattern, limit])
+  end
+
+  @doc """
+  Goes on where `match_object/3` or `match_object/1` stopped.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> {_objects, continuation} = Blanket.Table.match_object(table, :_, 1)
+      iex> {objects, _continuation} = Blanket.Table.match_object(continuation)
+      iex> objects
+      [{2, "Grace"}]
+  """
+  @spec match_object(continuation) :: {[object], continuation} | :"$end_of_table"
+  def match_object(continuation) do
+    MatchSpec.select(continuation)
+  catch
+    :error, :badarg -> badarg([continuation])
+  end
+
+  @doc """
+  Deletes the objects that match a pattern; see `match/2` for patterns.
+
+  Each object is deleted for itself, at one instant.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, [{1, "Ada", :math}, {2, "Grace", :code}])
+      iex> Blanket.Table.match_delete(table, {:_, :_, :math})
+      true
+      iex> Blanket.Table.tab2list(table)
+      [{2, "Grace", :code}]
+  """
+  @spec match_delete(table, match_pattern) :: true
+  def match_delete(table, pattern) do
+    MatchSpec.select_delete(table, [{pattern, [], [true]}])
+    true
+  catch
+    :error, :badarg -> badarg([table, pattern])
+  end
+
+  @doc """
+  Runs a match specification on the objects and answers the results.
+
+  A match specification is a list of `{pattern, guards, results}`. For each object, the first of them
+  whose pattern matches and whose guards are all true makes the result. A guard that fails is not
+  true; a function that fails in a result answers `:EXIT`. `fun2ms/1` and `:ets.fun2ms/1` make match
+  specifications of functions.
+
+  When the patterns give the whole key, the keys are looked up.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada", 36}, {2, "Grace", 85}, {3, "Emmy", 53}])
+      iex> Blanket.Table.select(table, [{{:_, :"$1", :"$2"}, [{:>, :"$2", 50}], [{{:"$1", :"$2"}}]}])
+      [{"Grace", 85}, {"Emmy", 53}]
+  """
+  @spec select(table, match_spec) :: [term]
+  def select(table, match_spec) do
+    MatchSpec.select(table, match_spec)
+  catch
+    :error, :badarg -> badarg([table, match_spec])
+  end
+
+  @doc """
+  Does as `select/2`, and answers `limit` results together with a continuation for `select/1`, or
+  `:"$end_of_table"` when there is none.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}, {3, "Emmy"}])
+      iex> {results, continuation} = Blanket.Table.select(table, [{{:"$1", :_}, [], [:"$1"]}], 2)
+      iex> results
+      [1, 2]
+      iex> Blanket.Table.select(continuation)
+      {[3], :"$end_of_table"}
+  """
+  @spec select(table, match_spec, pos_integer) :: {[term], continuation} | :"$end_of_table"
+  def select(table, match_spec, limit) do
+    MatchSpec.select(table, match_spec, limit)
+  catch
+    :error, :badarg -> badarg([table, match_spec, limit])
+  end
+
+  @doc """
+  Goes on where `select/3` or `select/1` stopped; see `match/1` for continuations.
+
+      iex> Blanket.Table.select(:"$end_of_table")
+      :"$end_of_table"
+  """
+  @spec select(continuation) :: {[term], continuation} | :"$end_of_table"
+  def select(continuation) do
+    MatchSpec.select(continuation)
+  catch
+    :error, :badarg -> badarg([continuation])
+  end
+
+  @doc """
+  Does as `select/2`, from the last object of an `:ordered_set` to the first; for other types there is
+  no difference.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> Blanket.Table.select_reverse(table, [{{:_, :"$1"}, [], [:"$1"]}])
+      ["Grace", "Ada"]
+  """
+  @spec select_reverse(table, match_spec) :: [term]
+  def select_reverse(table, match_spec) do
+    MatchSpec.select_reverse(table, match_spec)
+  catch
+    :error, :badarg -> badarg([table, match_spec])
+  end
+
+  @doc """
+  Does as `select/3`, from the last object of an `:ordered_set` to the first.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> {results, _continuation} = Blanket.Table.select_reverse(table, [{:_, [], [:"$_"]}], 1)
+      iex> results
+      [{2, "Grace"}]
+  """
+  @spec select_reverse(table, match_spec, pos_integer) ::
+          {[term], continuation} | :"$end_of_table"
+  def select_reverse(table, match_spec, limit) do
+    MatchSpec.select_reverse(table, match_spec, limit)
+  catch
+    :error, :badarg -> badarg([table, match_spec, limit])
+  end
+
+  @doc """
+  Goes on where `select_reverse/3` or `select_reverse/1` stopped.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> {_results, continuation} = Blanket.Table.select_reverse(table, [{:_, [], [:"$_"]}], 1)
+      iex> {results, _continuation} = Blanket.Table.select_reverse(continuation)
+      iex> results
+      [{1, "Ada"}]
+  """
+  @spec select_reverse(continuation) :: {[term], continuation} | :"$end_of_table"
+  def select_reverse(continuation) do
+    MatchSpec.select(continuation)
+  catch
+    :error, :badarg -> badarg([continuation])
+  end
+
+  @doc """
+  Counts the objects for which the match specification results in `true`.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, [{1, 36}, {2, 85}, {3, 53}])
+      iex> Blanket.Table.select_count(table, [{{:_, :"$1"}, [{:>, :"$1", 50}], [true]}])
+      2
+  """
+  @spec select_count(table, match_spec) :: non_neg_integer
+  def select_count(table, match_spec) do
+    MatchSpec.select_count(table, match_spec)
+  catch
+    :error, :badarg -> badarg([table, match_spec])
+  end
+
+  @doc """
+  Deletes the objects for which the match specification results in `true`, and answers how many these
+  were.
+
+  Each object is deleted for itself, at one instant, and only if it matches at that instant.
+
+      iex> table = Blanket.Table.new(:people, [])
+      iex> Blanket.Table.insert(table, [{1, 36}, {2, 85}, {3, 53}])
+      iex> Blanket.Table.select_delete(table, [{{:_, :"$1"}, [{:>, :"$1", 50}], [true]}])
+      2
+      iex> Blanket.Table.tab2list(table)
+      [{1, 36}]
+  """
+  @spec select_delete(table, match_spec) :: non_neg_integer
+  def select_delete(table, match_spec) do
+    MatchSpec.select_delete(table, match_spec)
+  catch
+    :error, :badarg -> badarg([table, match_spec])
+  end
+
+  @doc """
+  Replaces the objects that match by the results of the match specification, and answers how many these
+  were.
+
+  Each object is matched and replaced at one instant: with the expected object in the pattern this is a
+  compare-and-swap. The key must stay the same, and the match specification has to show that: it
+  results in `:"$_"` or in a tuple with the same key expression. Not for tables of type `:bag`.
+
+      iex> table = Blanket.Table.new(:counts, [])
+      iex> Blanket.Table.insert(table, {:hits, 5})
+      iex> swap = fn old, new -> [{{:hits, old}, [], [{{:hits, new}}]}] end
+      iex> Blanket.Table.select_replace(table, swap.(4, 7))
+      0
+      iex> Blanket.Table.select_replace(table, swap.(5, 6))
+      1
+      iex> Blanket.Table.lookup(table, :hits)
+      [{:hits, 6}]
+  """
+  @spec select_replace(table, match_spec) :: non_neg_integer
+  def select_replace(table, match_spec) do
+    MatchSpec.select_replace(table, match_spec)
+  catch
+    :error, :badarg -> badarg([table, match_spec])
+  end
+
+  @doc """
+  Makes a continuation usable again that was stored, for example by `:erlang.term_to_binary/1`, and so
+  has lost its compiled match specification. The match specification is the one that the search was
+  begun with; for `match/3` and `match_object/3` it is `[{pattern, [], [:"$$"]}]` and
+  `[{pattern, [], [:"$_"]}]`.
+
+      iex> table = Blanket.Table.new(:people, [:ordered_set])
+      iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
+      iex> match_spec = [{{:_, :"$1"}, [], [:"$1"]}]
+      iex> {["Ada"], continuation} = Blanket.Table.select(table, match_spec, 1)
+      iex> stored = :erlang.term_to_binary(continuation)
+      iex> restored = Blanket.Table.repair_continuation(:erlang.binary_to_term(stored), match_spec)
+      iex> {results, _continuation} = Blanket.Table.select(restored)
+      iex> results
+      ["Grace"]
+  """
+  @spec repair_continuation(continuation, match_spec) :: continuation
+  def repair_continuation(continuation, match_spec) do
+    MatchSpec.repair_continuation(continuation, match_spec)
+  catch
+    :error, :badarg -> badarg([continuation, match_spec])
+  end
+
+  ## Match specifications without a table: those of :ets
+
+  @doc """
+  Makes a match specification of a function that was typed into a shell, as `:ets.fun2ms/1` does. In
+  compiled Erlang code the parse transform `ms_transform` does it, for calls of `ets:fun2ms/1`.
+
+      iex> {:value, fun, _} =
+      ...>   :erl_eval.exprs(
+      ...>     elem(:erl_parse.parse_exprs(elem(:erl_scan.string('fun({K, V}) when V > 1 -> K end.'), 1)), 1),
+      ...>     []
+      ...>   )
+      iex> Blanket.Table.fun2ms(fun)
+      [{{:"$1", :"$2"}, [{:>, :"$2", 1}], [:"$1"]}]
+  """
+  @spec fun2ms(function) :: match_spec
+  defdelegate fun2ms(fun), to: :ets
+
+  @doc """
+  Runs a match specification on one tuple: `{:ok, result}`, where the result is `false` when nothing
+  matches, or `{:error, errors}` when the match specification is wrong.
+
+      iex> Blanket.Table.test_ms({1, "Ada"}, [{{:"$1", :_}, [], [:"$1"]}])
+      {:ok, 1}
+  """
+  @spec test_ms(tuple, match_spec) :: {:ok, term} | {:error, [{:warning | :error, charlist}]}
+  defdelegate test_ms(tuple, match_spec), to: :ets
+
+  @doc """
+  Compiles a match specification for `match_spec_run/2`.
+
+      iex> compiled = Blanket.Table.match_spec_compile([{{:"$1", :_}, [], [:"$1"]}])
+      iex> Blanket.Table.match_spec_run([{1, "Ada"}, {2, "Grace"}], compiled)
+      [1, 2]
+  """
+  @spec match_spec_compile(match_spec) :: :ets.compiled_match_spec()
+  defdelegate match_spec_compile(match_spec), to: :ets
+
+  @doc """
+  Runs a compiled match specification on a list of terms.
+
+      iex> compiled = Blanket.Table.match_spec_compile([{{:"$1", 1}, [], [:"$1"]}])
+      iex> Blanket.Table.match_spec_run([{:a, 1}, {:b, 2}], compiled)
+      [:a]
+  """
+  @spec match_spec_run([term], :ets.compiled_match_spec()) :: [term]
+  defdelegate match_spec_run(list, compiled_match_spec), to: :ets
+
+  @doc """
+  Tells whether a term is a compiled match specification, made by `match_spec_compile/1` and still
+  usable.
+
+      iex> Blanket.Table.is_compiled_ms(Blanket.Table.match_spec_compile([{:_, [], [true]}]))
+      true
+  """
+  @spec is_compiled_ms(term) :: boolean
+  defdelegate is_compiled_ms(term), to: :ets
 
   ## Step
 

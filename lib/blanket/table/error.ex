@@ -35,6 +35,15 @@ defmodule Blanket.Table.Error do
 
   defp diagnose(:whereis, [name]), do: merge([{1, name(name)}])
 
+  defp diagnose(_function, [continuation]) when is_tuple(continuation) do
+    case facts(elem(Tuple.append(continuation, nil), 0), :read) do
+      {:error, reason} when reason != :not_a_table -> %{1 => {:continuation, reason}}
+      _ -> %{1 => :not_a_continuation}
+    end
+  end
+
+  defp diagnose(:repair_continuation, [_continuation, spec]), do: merge([{2, match_spec(spec)}])
+
   defp diagnose(function, [table | args]) do
     case facts(table, needed(function)) do
       {:ok, facts} -> with_table(function, facts, [table | args])
@@ -49,6 +58,11 @@ defmodule Blanket.Table.Error do
               :lookup_element,
               :member,
               :tab2list,
+              :match,
+              :match_object,
+              :select,
+              :select_reverse,
+              :select_count,
               :first,
               :last,
               :next,
@@ -114,6 +128,20 @@ defmodule Blanket.Table.Error do
 
   defp without_table(:update_element, [_key, elements | default]),
     do: merge([{3, elements(elements)}, {4, default(default, 0)}])
+
+  defp without_table(function, [pattern | limit])
+       when function in [:match, :match_object, :match_delete],
+       do: merge([{2, pattern(pattern)}, {3, limit(limit)}])
+
+  defp without_table(function, [spec | limit])
+       when function in [
+              :select,
+              :select_reverse,
+              :select_count,
+              :select_delete,
+              :select_replace
+            ],
+       do: merge([{2, match_spec(spec)}, {3, limit(limit)}])
 
   defp without_table(_function, _args), do: %{}
 
@@ -186,6 +214,11 @@ defmodule Blanket.Table.Error do
 
     merge([{3, elements(elements) || reason}, {4, default_reason}])
   end
+
+  defp with_table(:select_replace, %{type: :bag}, _args), do: %{1 => {:table_type, :bag}}
+
+  defp with_table(:select_replace, _facts, [_table, spec]),
+    do: %{2 => match_spec(spec) || :key_not_kept}
 
   defp with_table(function, _facts, [_table | args]), do: without_table(function, args)
 
@@ -274,6 +307,22 @@ defmodule Blanket.Table.Error do
   defp place(pos, object, _keypos) when pos in 1..tuple_size(object)//1, do: nil
   defp place(pos, _object, _keypos), do: {:beyond_object, pos}
 
+  defp pattern(pattern), do: if(match_spec([{pattern, [], [true]}]), do: :not_a_pattern)
+
+  # :ets takes an empty one for a search, though it does not compile it.
+  defp match_spec([]), do: nil
+
+  defp match_spec(spec) do
+    :ets.match_spec_compile(spec)
+    nil
+  rescue
+    ArgumentError -> :not_a_match_spec
+  end
+
+  defp limit([limit]) when not is_integer(limit), do: :not_an_integer
+  defp limit([limit]) when limit < 1, do: :not_positive
+  defp limit(_limit), do: nil
+
   defp first_wrong([term | terms], check), do: check.(term) || first_wrong(terms, check)
   defp first_wrong([], _check), do: nil
   defp first_wrong(_tail, _check), do: :improper_list
@@ -309,6 +358,12 @@ defmodule Blanket.Table.Error do
   defp explain({:option, option}), do: "not a valid option: #{show(option)}"
   defp explain(:improper_list), do: "not a proper list"
   defp explain(:not_an_item), do: "not an item of the table's info"
+  defp explain(:not_a_pattern), do: "not a valid match pattern"
+  defp explain(:not_a_match_spec), do: "not a valid match specification"
+  defp explain(:key_not_kept), do: "the match specification may change the key"
+  defp explain(:not_positive), do: "out of range: less than 1"
+  defp explain(:not_a_continuation), do: "not a valid continuation"
+  defp explain({:continuation, reason}), do: "not a usable continuation: #{explain(reason)}"
   defp explain(:not_an_integer), do: "not an integer"
   defp explain(:not_query_options), do: "not valid options of a query handle"
 

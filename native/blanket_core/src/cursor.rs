@@ -10,7 +10,7 @@ use crossbeam_epoch::Guard;
 
 use crate::directory::{Directory, LeafOf, ProbeOf};
 use crate::hint;
-use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect, key_of};
+use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect};
 use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
 use crate::objects::{Objects, ParkedObjects};
@@ -58,6 +58,10 @@ impl<'g, T: Term> Position<'g, T> {
     /// Behind all objects of `key`; for a backward scan, before them.
     pub fn after(key: T) -> Self {
         Self::at(Place::After(key))
+    }
+
+    pub(crate) fn run(view: RunView<T>) -> Self {
+        Self::at(Place::Run(view, 0))
     }
 
     pub(crate) fn before_hash(hash: u64) -> Self {
@@ -302,28 +306,14 @@ impl<'a, D> Walk<'a, D> {
         D: Directory<T>,
     {
         let first = out.len();
-        let probe = ProbeOf::<T, D>::of;
-        let onward = |probe| match self.direction {
-            Direction::Forward => Seek::After(probe),
-            Direction::Backward => Seek::Before(probe),
-        };
-        let mut seek = match (&from.place, self.direction) {
-            (Place::Start, Direction::Forward) => Seek::Start,
-            (Place::Start, Direction::Backward) => Seek::End,
-            (Place::Hash(hash), _) => Seek::Hash(*hash),
-            (Place::After(key), _) => onward(probe(*key)),
-            (Place::Run(view, at), _) => {
-                let end = view.len().min(at + max);
-                out.extend((*at..end).filter_map(|at| view.get(at).map(Object::fixed)));
-                if end < view.len() || end > *at {
-                    return Ok(Some(Position::at(Place::Run(view.clone(), end))));
-                }
-                match view.get(0) {
-                    Some(object) => onward(probe(key_of(object, self.keypos))),
-                    None => return Ok(None),
-                }
+        if let Place::Run(view, at) = &from.place {
+            let end = view.len().min(at + max);
+            out.extend((*at..end).filter_map(|at| view.get(at).map(Object::fixed)));
+            if end < view.len() || end > *at {
+                return Ok(Some(Position::at(Place::Run(view.clone(), end))));
             }
-        };
+        }
+        let mut seek = self.onward(&from);
         loop {
             let leaf = self.directory.leaf_at(&seek, guard);
             let begin = out.len();
@@ -384,9 +374,29 @@ impl<'a, D> Walk<'a, D> {
         }
     }
 
+    /// Where a traversal goes on, if it has seen all objects of the key that it is at.
+    pub fn onward<T: Term>(&self, from: &Position<'_, T>) -> Seek<ProbeOf<T, D>>
+    where
+        D: Directory<T>,
+    {
+        let behind = |key| match self.direction {
+            Direction::Forward => Seek::After(ProbeOf::<T, D>::of(key)),
+            Direction::Backward => Seek::Before(ProbeOf::<T, D>::of(key)),
+        };
+        match &from.place {
+            Place::Start => match self.direction {
+                Direction::Forward => Seek::Start,
+                Direction::Backward => Seek::End,
+            },
+            Place::Hash(hash) => Seek::Hash(*hash),
+            Place::After(key) => behind(*key),
+            Place::Run(view, _) => behind(view.key(self.keypos)),
+        }
+    }
+
     /// The slots of the first group from a slot on; backwards, of the last one before it.
     #[inline]
-    fn group_at<T: Term>(
+    pub fn group_at<T: Term>(
         &self,
         body: &D::Body,
         at: usize,

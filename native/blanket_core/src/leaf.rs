@@ -376,6 +376,61 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         }
     }
 
+    /// Removes the entry in a slot. Others may take its slot; none moves up.
+    pub fn remove_slot(&mut self, slot: usize, context: Context<'_>, guard: &Guard) {
+        let body = self.body(guard);
+        let Some(entry) = body.entry(slot) else {
+            return;
+        };
+        body.remove(slot);
+        if entry.page == Entry::RUN {
+            // SAFETY: the slot owned the run and is gone; readers that hold a guard now keep it.
+            unsafe {
+                let run = take_run::<T>(entry);
+                guard.defer_unchecked(move || drop(run));
+            }
+        } else {
+            self.forget(entry.page, context, guard);
+        }
+    }
+
+    /// Replaces the object in a slot. Where readers take flat objects it may overwrite one.
+    pub fn replace_slot(
+        &mut self,
+        slot: usize,
+        source: Source<'_, T>,
+        overwrites: bool,
+        context: Context<'_>,
+        guard: &Guard,
+    ) {
+        let body = self.body(guard);
+        let Some(old) = body.entry(slot) else { return };
+        // SAFETY: the lock is held, and the caller's promise is that readers take flat objects.
+        if overwrites && unsafe { object::overwrite(T::from_word(old.word), source.elements()) } {
+            return;
+        }
+        let (object, page, sparse) = self.pages().put(source, context.bounds);
+        let word = object.to_word();
+        body.set(slot, Entry { word, page });
+        self.forget(old.page, context, guard);
+        if let Some(sparse) = sparse {
+            self.evacuate(sparse, context.bounds, guard);
+        }
+    }
+
+    fn forget(&mut self, page: PageIndex, context: Context<'_>, guard: &Guard) {
+        if self.pages().forget(page, guard) {
+            self.evacuate(page, context.bounds, guard);
+        }
+    }
+
+    /// Gives memory back that entries no longer need. Slots may move.
+    pub fn shrink(&mut self, context: Context<'_>, guard: &Guard) {
+        if let Some(shrunk) = self.body(guard).shrunk(context.keypos, guard) {
+            self.replace_body(shrunk, guard);
+        }
+    }
+
     /// Moves this leaf's objects out of a page that is mostly garbage, and so on for pages that
     /// turn out to be so on the way.
     fn evacuate(&mut self, index: PageIndex, bounds: &Bounds, guard: &Guard) {
@@ -478,23 +533,33 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
         Ok(())
     }
 
-    /// Replaces the group's one object.
+    /// Replaces the group's one object. Readers take flat objects of such groups.
     pub fn replace(&mut self, source: Source<'_, T>) {
-        let (body, bounds) = (self.body(), self.context.bounds);
         let slot = self.slots.start;
-        let Some(old) = body.entry(slot) else { return };
-        // SAFETY: the lock is held, and where keys are unique entries are objects, which readers
-        // take.
-        if unsafe { object::overwrite(T::from_word(old.word), source.elements()) } {
-            return;
+        self.locked
+            .replace_slot(slot, source, true, self.context, self.guard);
+    }
+
+    /// Replaces one object that matches `old`, this very one if it is there. Answers whether there
+    /// was one.
+    pub fn exchange(&mut self, old: T, source: Source<'_, T>) -> bool {
+        if let Some(run) = self.run() {
+            return run.exchange(old, source, self.usage(), self.guard);
         }
-        let (object, page, sparse) = self.locked.pages().put(source, bounds);
-        let word = object.to_word();
-        body.set(slot, Entry { word, page });
-        self.forget(old.page);
-        if let Some(sparse) = sparse {
-            self.locked.evacuate(sparse, bounds, self.guard);
+        let found = |is_it: &dyn Fn(T) -> bool| {
+            self.slots.clone().find(|&slot| {
+                let entry = self.body().entry(slot);
+                // SAFETY: the lock is held, and entries outside runs are objects.
+                entry.is_some_and(|entry| is_it(unsafe { T::from_word(entry.word) }))
+            })
+        };
+        let slot = found(&|there| there.to_word() == old.to_word())
+            .or_else(|| found(&|there| there.matches(old)));
+        if let Some(slot) = slot {
+            self.locked
+                .replace_slot(slot, source, false, self.context, self.guard);
         }
+        slot.is_some()
     }
 
     /// Removes all objects.
@@ -510,8 +575,8 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
         self.shrink();
     }
 
-    /// Removes the objects that match.
-    pub fn remove(&mut self, object: T) {
+    /// Removes the objects that match; answers how many.
+    pub fn remove(&mut self, object: T) -> usize {
         let mut removed = 0;
         if let Some(run) = self.run() {
             let bounds = self.context.bounds;
@@ -535,6 +600,7 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
         }
         self.usage().add_objects(-(removed as isize));
         self.shrink();
+        removed
     }
 
     fn body(&self) -> &'g B {
@@ -574,36 +640,16 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
             return;
         };
         self.body().set(slot, Entry::of_run(run));
-        self.forget(old.page);
+        self.locked.forget(old.page, self.context, self.guard);
     }
 
     fn remove_slot(&mut self, slot: usize) {
-        let Some(entry) = self.body().entry(slot) else {
-            return;
-        };
-        self.body().remove(slot);
+        self.locked.remove_slot(slot, self.context, self.guard);
         self.slots.end -= 1;
-        if entry.page == Entry::RUN {
-            // SAFETY: the slot owned the run and is gone; readers that hold a guard now keep it.
-            unsafe {
-                let run = take_run::<T>(entry);
-                self.guard.defer_unchecked(move || drop(run));
-            }
-        } else {
-            self.forget(entry.page);
-        }
-    }
-
-    fn forget(&mut self, page: PageIndex) {
-        if self.locked.pages().forget(page, self.guard) {
-            self.locked.evacuate(page, self.context.bounds, self.guard);
-        }
     }
 
     fn shrink(&mut self) {
-        if let Some(shrunk) = self.body().shrunk(self.context.keypos, self.guard) {
-            self.locked.replace_body(shrunk, self.guard);
-        }
+        self.locked.shrink(self.context, self.guard);
         // Slots have moved.
         self.slots = 0..0;
     }

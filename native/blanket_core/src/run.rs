@@ -14,6 +14,7 @@ use crossbeam_epoch::{Atomic, Guard, Owned};
 use hashbrown::HashTable;
 
 use crate::discard::discard;
+use crate::leaf::key_of;
 use crate::page::{OwnedTerm, Page, Source};
 use crate::table::Bounds;
 use crate::term::Term;
@@ -103,6 +104,12 @@ impl<T: Term> Clone for RunView<T> {
 impl<T: Term> RunView<T> {
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Valid while `self` lives.
+    pub fn key(&self, keypos: usize) -> T {
+        let object = self.get(0).expect("a run has an object at least");
+        key_of(object, keypos)
     }
 
     /// Valid while `self` lives.
@@ -216,27 +223,87 @@ impl<T: Term> Run<T> {
         removed
     }
 
-    /// The part of the list in which an object that matches is.
-    fn find(&self, changing: &Changing, object: T, guard: &Guard) -> Option<usize> {
+    /// Replaces one object that matches `old`, this very one if it is there. Answers whether there
+    /// was one.
+    pub fn exchange(
+        &self,
+        old: T,
+        source: Source<'_, T>,
+        usage: &Arc<Usage>,
+        guard: &Guard,
+    ) -> bool {
+        let mut changing = self.changing.lock();
         let list = self.list(guard);
-        let holds = |part: usize| {
-            let range = list.range(part);
-            let start = range.start;
-            range.into_iter().any(|at| {
-                // SAFETY: the list's segments hold their pages.
-                let there = unsafe { T::from_word(list.parts[part].segment.word(at - start)) };
-                there.matches(object)
-            })
+        let is_it = |there: T| there.to_word() == old.to_word();
+        let found = self.find_where(&changing, old, is_it, guard);
+        let found =
+            found.or_else(|| self.find_where(&changing, old, |there| there.matches(old), guard));
+        let Some((part, at)) = found else {
+            return false;
+        };
+        let segment = &list.parts[part].segment;
+        // SAFETY: the leaf's lock is held, and a segment's page is its own.
+        let new = unsafe { segment.page.put(source, source.size()) };
+        segment.page.forget();
+        changing.unindex(old.hash(), segment.number);
+        changing.reindex(new.hash(), segment.number);
+        let page = match segment.page.is_sparse() {
+            true => Arc::new(Page::new(usage)),
+            false => Arc::clone(&segment.page),
+        };
+        let used = list.range(part).len();
+        let moved = |(place, word): (usize, &AtomicU64)| {
+            let word = match place == at {
+                true => new.to_word(),
+                false => word.load(Ordering::Relaxed),
+            };
+            if place >= used || Arc::ptr_eq(&page, &segment.page) {
+                return AtomicU64::new(word);
+            }
+            // SAFETY: the list's segments hold their pages, and nobody else knows the new one yet.
+            let copy = unsafe {
+                let source = Source::Object(T::from_word(word));
+                page.put(source, source.size())
+            };
+            AtomicU64::new(copy.to_word())
+        };
+        let words = segment.words.iter().enumerate().map(moved).collect();
+        let mut parts = list.parts.clone();
+        parts[part].segment = Segment::new(segment.number, page, words);
+        self.publish(parts, list.len.load(Ordering::Relaxed), guard);
+        true
+    }
+
+    /// The part of the list, and the place in it, of an object that is like `object`.
+    fn find_where(
+        &self,
+        changing: &Changing,
+        object: T,
+        is_it: impl Fn(T) -> bool,
+        guard: &Guard,
+    ) -> Option<(usize, usize)> {
+        let list = self.list(guard);
+        let find = |part: usize| {
+            let segment = &list.parts[part].segment;
+            let mut places = 0..list.range(part).len();
+            // SAFETY: the list's segments hold their pages.
+            let at = places.find(|&at| is_it(unsafe { T::from_word(segment.word(at)) }))?;
+            Some((part, at))
         };
         match &changing.index {
-            None => (0..list.parts.len()).find(|&part| holds(part)),
+            None => (0..list.parts.len()).find_map(find),
             Some(index) => index.find(object.hash(), |number| {
-                list.parts
-                    .binary_search_by_key(&number, |part| part.segment.number)
-                    .ok()
-                    .filter(|&part| holds(part))
+                let part = |part: &Part<T>| part.segment.number;
+                find(list.parts.binary_search_by_key(&number, part).ok()?)
             }),
         }
+    }
+
+    /// The part of the list in which an object that matches is.
+    fn find(&self, changing: &Changing, object: T, guard: &Guard) -> Option<usize> {
+        let matches = |there: T| there.matches(object);
+        let (part, _) = self.find_where(changing, object, matches, guard)?;
+        Some(part)
     }
 
     /// Replaces a part by one without the objects that match, and takes in the next one where

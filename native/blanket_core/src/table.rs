@@ -175,6 +175,8 @@ macro_rules! with_directory {
     };
 }
 
+pub(crate) use with_directory;
+
 impl<T: Term> Table<T> {
     /// A table whose objects have their key at `keypos`, counted from 1.
     pub fn new(kind: Kind, keypos: usize) -> Self {
@@ -289,12 +291,19 @@ impl<T: Term> Table<T> {
         })
     }
 
-    /// Deletes the objects that match `object`.
-    pub fn delete_object(&self, object: T, guard: &Guard) -> Result<(), Contended> {
+    /// Deletes the objects that match `object`; answers how many.
+    pub fn delete_object(&self, object: T, guard: &Guard) -> Result<usize, Contended> {
         with_directory!(self.store(guard), directory => {
-            self.edit(directory, self.key(object), guard, |group| {
-                group.remove(object);
-                Ok(())
+            self.edit(directory, self.key(object), guard, |group| Ok(group.remove(object)))
+        })
+    }
+
+    /// Replaces one object that matches `old`, this very one if it is there, by one with the same
+    /// key; answers whether there was one.
+    pub fn exchange(&self, old: T, new: T, guard: &Guard) -> Result<bool, Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit(directory, self.key(old), guard, |group| {
+                Ok(group.exchange(old, Source::Object(new)))
             })
         })
     }
@@ -479,12 +488,16 @@ impl<T: Term> Table<T> {
     }
 
     #[inline]
-    fn store<'g>(&self, _guard: &'g Guard) -> &'g Store<T> {
+    pub(crate) fn store<'g>(&self, _guard: &'g Guard) -> &'g Store<T> {
         // SAFETY: never null; a store that was replaced is dropped after the guards of that time.
         unsafe { &*self.store.load(Ordering::Acquire) }
     }
 
-    fn walk<'a, D>(&self, directory: &'a D, direction: Direction) -> Walk<'a, D> {
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    pub(crate) fn walk<'a, D>(&self, directory: &'a D, direction: Direction) -> Walk<'a, D> {
         Walk {
             directory,
             keypos: self.shape.keypos,

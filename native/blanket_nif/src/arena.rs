@@ -1,14 +1,12 @@
 //! Where the table's copies of terms live: memory that belongs to no process.
 
 use std::cell::UnsafeCell;
-use std::ffi::c_int;
-use std::mem::MaybeUninit;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blanket_core::Arena;
 use bumpalo::Bump;
-use rustler::sys::{self, ErlNifEnv, ErlNifMapIterator, ErlNifMapIteratorEntry, ErlNifTerm};
+use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 use smallvec::SmallVec;
 
 use crate::term::{BeamTerm, Type, make_tuple};
@@ -183,7 +181,7 @@ fn size_of_compound(term: BeamTerm) -> usize {
         } else {
             bytes += match term.type_of() {
                 Type::Map => {
-                    push_pairs(term, &mut rest);
+                    term.for_each_pair(|key, value| rest.extend([key, value]));
                     map_words(term.map_size().unwrap_or(0)) * WORD
                 }
                 Type::Float => 2 * WORD,
@@ -219,26 +217,4 @@ fn binary_size(bytes: &[u8]) -> usize {
 fn external_size(term: BeamTerm) -> usize {
     let external = term.with_external(|bytes| bytes.len()).unwrap_or(0);
     WORD + external.next_multiple_of(WORD)
-}
-
-fn push_pairs(map: BeamTerm, rest: &mut SmallVec<[BeamTerm; 32]>) {
-    let mut iterator = MaybeUninit::<ErlNifMapIterator>::uninit();
-    let first = ErlNifMapIteratorEntry::ERL_NIF_MAP_ITERATOR_HEAD;
-    // SAFETY: the functions read the map's memory and keep their state in `iterator`, which is
-    // filled in when the first answers true and destroyed once; they do not use an environment.
-    unsafe {
-        let env = ptr::null_mut();
-        if sys::enif_map_iterator_create(env, map.raw(), iterator.as_mut_ptr(), first) == 0 {
-            return;
-        }
-        let iterator = iterator.assume_init_mut();
-        let mut key = ErlNifTerm::default();
-        let mut value = ErlNifTerm::default();
-        while sys::enif_map_iterator_get_pair(env, iterator, &mut key, &mut value) != 0 {
-            rest.push(BeamTerm::from(key));
-            rest.push(BeamTerm::from(value));
-            let _at_end: c_int = sys::enif_map_iterator_next(env, iterator);
-        }
-        sys::enif_map_iterator_destroy(env, iterator);
-    }
 }

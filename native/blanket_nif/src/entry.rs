@@ -12,6 +12,7 @@ use rustler::codegen_runtime::{ErlNifEntry, inventory};
 use rustler::sys::{ErlNifEnv, ErlNifFunc, ErlNifTerm};
 
 use crate::cursor::Cursor;
+use crate::match_spec::KeptSpec;
 use crate::reaper;
 use crate::resource::{Resource, TableResource};
 use crate::term;
@@ -100,6 +101,7 @@ unsafe fn prepare(env: *mut ErlNifEnv) -> Result<(), &'static str> {
         term::check_words(env)?;
         if TableResource::class().open(env)
             && Cursor::class().open(env)
+            && KeptSpec::class().open(env)
             && yielding::open_class(env)
         {
             Ok(())

@@ -57,8 +57,7 @@ impl Integer {
         {
             return Word(sum);
         }
-        let sum = self.to_big() + other.to_big();
-        i64::try_from(&sum).map_or(Big(sum), Word)
+        (self.to_big() + other.to_big()).into()
     }
 
     pub fn is_negative(&self) -> bool {
@@ -75,11 +74,17 @@ impl Integer {
         }
     }
 
-    fn to_big(&self) -> BigInt {
+    pub fn to_big(&self) -> BigInt {
         match self {
             Word(value) => BigInt::from(*value),
             Big(value) => value.clone(),
         }
+    }
+}
+
+impl From<BigInt> for Integer {
+    fn from(value: BigInt) -> Self {
+        i64::try_from(&value).map_or(Big(value), Word)
     }
 }
 

@@ -70,11 +70,16 @@ impl<'a> Call<'a> {
 
     /// The calling process's pid word.
     fn caller(&self) -> u64 {
+        self.myself().word()
+    }
+
+    /// The calling process.
+    pub fn myself(&self) -> BeamTerm {
         let mut pid = MaybeUninit::uninit();
         // SAFETY: the environment is a running process's; the function fills in `pid`.
         unsafe {
             sys::enif_self(self.env, pid.as_mut_ptr());
-            BeamTerm::from(sys::enif_make_pid(self.env, pid.assume_init())).word()
+            BeamTerm::from(sys::enif_make_pid(self.env, pid.assume_init()))
         }
     }
 

@@ -13,9 +13,13 @@ use std::ptr;
 use std::sync::atomic::{self, AtomicU64};
 
 use blanket_core::{Encoding, OwnedTerm, Term};
-use rustler::sys::{self, ErlNifBinary, ErlNifEnv, ErlNifHash, ErlNifTerm};
+use rustler::sys::{
+    self, ErlNifBinary, ErlNifEnv, ErlNifHash, ErlNifMapIterator, ErlNifMapIteratorEntry,
+    ErlNifTerm,
+};
 
 use crate::arena::EnvArena;
+use crate::atoms;
 use crate::encoding;
 
 /// A term of the BEAM.
@@ -203,6 +207,76 @@ impl BeamTerm {
         // SAFETY: the function reads the map's memory only.
         let found = unsafe { sys::enif_get_map_size(ptr::null_mut(), self.0, &mut size) };
         (found != 0).then_some(size)
+    }
+
+    /// Calls `each` with the keys and values of a map.
+    pub fn for_each_pair(self, mut each: impl FnMut(BeamTerm, BeamTerm)) {
+        let mut iterator = MaybeUninit::<ErlNifMapIterator>::uninit();
+        let first = ErlNifMapIteratorEntry::ERL_NIF_MAP_ITERATOR_HEAD;
+        // SAFETY: the functions read the map's memory and keep their state in `iterator`, which is
+        // filled in when the first answers true and destroyed once; they do not use an environment.
+        unsafe {
+            let env = ptr::null_mut();
+            if sys::enif_map_iterator_create(env, self.0, iterator.as_mut_ptr(), first) == 0 {
+                return;
+            }
+            let iterator = iterator.assume_init_mut();
+            let mut key = ErlNifTerm::default();
+            let mut value = ErlNifTerm::default();
+            while sys::enif_map_iterator_get_pair(env, iterator, &mut key, &mut value) != 0 {
+                each(BeamTerm(key), BeamTerm(value));
+                let _at_end: c_int = sys::enif_map_iterator_next(env, iterator);
+            }
+            sys::enif_map_iterator_destroy(env, iterator);
+        }
+    }
+
+    /// The value under a key of a map.
+    pub fn map_value(self, key: BeamTerm) -> Option<BeamTerm> {
+        let mut value = ErlNifTerm::default();
+        // SAFETY: the function reads the map's memory only, and writes `value` when it answers true.
+        let found = unsafe { sys::enif_get_map_value(ptr::null_mut(), self.0, key.0, &mut value) };
+        (found != 0).then_some(BeamTerm(value))
+    }
+
+    /// The bits of a binary or bitstring.
+    pub fn bit_size(self) -> Option<usize> {
+        if let Some(bytes) = self.with_bytes(<[u8]>::len) {
+            return Some(bytes * 8);
+        }
+        // BIT_BINARY_EXT: the length in bytes, the number of bits in the last, the bytes.
+        self.with_external(|external| match external {
+            [131, 77, _, _, _, _, bits, bytes @ .., _last] => {
+                Some(bytes.len() * 8 + usize::from(*bits))
+            }
+            _ => None,
+        })
+        .flatten()
+    }
+
+    /// The truth that an atom is.
+    #[inline]
+    pub fn boolean(self) -> Option<bool> {
+        match self {
+            _ if self == BeamTerm::from(atoms::yes()) => Some(true),
+            _ if self == BeamTerm::from(atoms::no()) => Some(false),
+            _ => None,
+        }
+    }
+
+    pub fn is_binary(self) -> bool {
+        // SAFETY: the function takes any term and does not use its environment.
+        unsafe { sys::enif_is_binary(ptr::null_mut(), self.0) != 0 }
+    }
+
+    /// The integer, if it is one that is an immediate.
+    #[inline]
+    pub fn small(value: i64) -> Option<Self> {
+        let word = (value << 4) as u64 | 0xF;
+        // SAFETY: an immediate lives for ever; that it is this integer is checked when the library
+        // is loaded.
+        let term = unsafe { BeamTerm::from_word(word) };
+        (term.small_integer() == Some(value)).then_some(term)
     }
 
     /// Calls `then` with the bytes of a binary.

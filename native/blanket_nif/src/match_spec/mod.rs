@@ -1,0 +1,143 @@
+//! Match specifications, compiled once and run over the elements of stored objects.
+//!
+//! What is not covered here, be it wrong or merely rare, is [`Uncovered`] as a whole and left to the
+//! VM's own match specifications. Whatever is accepted here, the VM accepts as well, and it answers
+//! the same.
+
+mod arithmetic;
+mod evaluate;
+mod expression;
+mod function;
+mod keeps_key;
+mod kept;
+mod pattern;
+mod plan;
+mod variables;
+
+use blanket_core::Object;
+use smallvec::SmallVec;
+
+use crate::raw::Call;
+use crate::term::BeamTerm;
+use evaluate::Machine;
+pub use evaluate::Value;
+use expression::Expression;
+pub use kept::KeptSpec;
+use pattern::Head;
+pub use plan::Plan;
+use variables::Variables;
+
+/// Left to the VM.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Uncovered;
+
+/// The program of a match specification. It refers to terms of its source.
+pub struct MatchSpec {
+    clauses: SmallVec<[Clause; 1]>,
+}
+
+struct Clause {
+    /// The tuple that the clause was compiled from.
+    source: BeamTerm,
+    head: Head,
+    guards: Box<[Expression]>,
+    /// The value of a body is that of its last expression, and expressions have no effects.
+    body: Expression,
+    variables: usize,
+}
+
+/// Something to match: the elements of a tuple and, where it is at hand, the tuple.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    elements: &'a [BeamTerm],
+    whole: Option<BeamTerm>,
+}
+
+impl<'a> Subject<'a> {
+    pub fn of(object: &'a Object<BeamTerm>) -> Self {
+        Subject {
+            elements: object.elements(),
+            whole: object.whole(),
+        }
+    }
+}
+
+/// What the variables of a clause are bound to, by their slots.
+type Bindings = SmallVec<[BeamTerm; 8]>;
+
+/// The depth to which terms are looked into by functions that call themselves.
+const DEPTH: usize = 64;
+
+impl MatchSpec {
+    /// # Safety
+    ///
+    /// `source` outlives the program.
+    pub unsafe fn compile(source: BeamTerm) -> Result<Self, Uncovered> {
+        let mut clauses = SmallVec::new();
+        let mut rest = source;
+        while let Some((clause, tail)) = rest.as_cell() {
+            clauses.push(Clause::compile(clause)?);
+            rest = tail;
+        }
+        match rest == BeamTerm::nil() {
+            true => Ok(MatchSpec { clauses }),
+            false => Err(Uncovered),
+        }
+    }
+
+    /// The value of the first clause that matches.
+    #[inline]
+    pub fn run(&self, call: &Call<'_>, subject: Subject<'_>) -> Option<Value> {
+        let mut bindings = Bindings::new();
+        self.clauses
+            .iter()
+            .find_map(|clause| clause.run(call, subject, &mut bindings))
+    }
+
+    /// Whether the value is `true`.
+    #[inline]
+    pub fn holds(&self, call: &Call<'_>, subject: Subject<'_>) -> bool {
+        self.run(call, subject).is_some_and(Value::is_true)
+    }
+}
+
+impl Clause {
+    fn compile(clause: BeamTerm) -> Result<Self, Uncovered> {
+        let Some(&[pattern, guards, body]) = clause.as_tuple() else {
+            return Err(Uncovered);
+        };
+        let mut variables = Variables::default();
+        let head = Head::compile(pattern, &mut variables)?;
+        let guards = Expression::compile_all(guards, &variables)?;
+        let body = Expression::compile_all(body, &variables)?;
+        Ok(Clause {
+            source: clause,
+            head,
+            guards: guards.into_boxed_slice(),
+            body: body.into_iter().next_back().ok_or(Uncovered)?,
+            variables: variables.len(),
+        })
+    }
+
+    fn pattern(&self) -> BeamTerm {
+        let [pattern, ..] = *self.source.as_tuple().unwrap_or_default() else {
+            return BeamTerm::nil();
+        };
+        pattern
+    }
+
+    #[inline]
+    fn run(&self, call: &Call<'_>, subject: Subject<'_>, bindings: &mut Bindings) -> Option<Value> {
+        if bindings.len() < self.variables {
+            bindings.resize(self.variables, BeamTerm::nil());
+        }
+        if !self.head.matches(call, subject, bindings) {
+            return None;
+        }
+        let guard = Machine::for_guards(call, subject, bindings);
+        if !self.guards.iter().all(|expression| guard.holds(expression)) {
+            return None;
+        }
+        Machine::for_body(call, subject, bindings).value(&self.body)
+    }
+}

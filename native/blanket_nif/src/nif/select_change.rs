@@ -1,0 +1,194 @@
+//! Deleting and replacing objects by match specifications: each object at one instant.
+
+use blanket_core::{Change, Contended, Kind, Object, Parked, ParkedObjects, Position, Term};
+
+use super::select::{compile, uncovered};
+use super::write::object;
+use crate::match_spec::{KeptSpec, Plan, Subject};
+use crate::raw::{Answer, Call, Failure, boolean, export};
+use crate::resource::{Ref, TableRef};
+use crate::term::BeamTerm;
+use crate::yielding::{self, Slice, Step, Work};
+
+export! {
+    c"select_delete"/2 = select_delete;
+    c"select_replace"/2 = select_replace;
+    c"remove"/2 = remove;
+    c"exchange"/3 = exchange;
+}
+
+fn select_delete(call: &Call<'_>) -> Answer {
+    select_change(call, Action::Delete)
+}
+
+/// What the VM alone can see to keep the keys is uncovered too.
+fn select_replace(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    if table.table.kind() == Kind::Bag {
+        return Err(Failure::BadArg);
+    }
+    select_change(call, Action::Replace)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Delete,
+    Replace,
+}
+
+fn select_change(call: &Call<'_>, action: Action) -> Answer {
+    let table = call.table_to_write()?;
+    let Some(spec) = compile(&table, call.args[1]) else {
+        return Ok(uncovered());
+    };
+    if action == Action::Replace && !spec.spec.keeps_key(table.table.keypos()) {
+        return Ok(uncovered());
+    }
+    let work = SelectChange {
+        table: call.keep(&table)?,
+        spec,
+        action,
+        keys: 0,
+        at: None,
+        many: None,
+        changed: 0,
+    };
+    yielding::run(call, work, BeamTerm::nil())
+}
+
+struct SelectChange {
+    table: TableRef,
+    spec: Ref<KeptSpec>,
+    action: Action,
+    /// Keys of the plan that are done.
+    keys: usize,
+    at: Option<Parked<BeamTerm>>,
+    /// A key with many objects, and how many of them are done.
+    many: Option<(ParkedObjects<BeamTerm>, usize)>,
+    changed: usize,
+}
+
+impl Work for SelectChange {
+    fn step(
+        &mut self,
+        call: &Call<'_>,
+        _live: &mut BeamTerm,
+        slice: &Slice,
+    ) -> Result<Step, Failure> {
+        let parked = self.at.take();
+        let mut position = match &parked {
+            Some(parked) => parked.unpark(),
+            None => Position::start(),
+        };
+        let step = loop {
+            match self.portion(call, &mut position) {
+                Ok(Progress::Done) => {
+                    let changed = BeamTerm::small(self.changed as i64);
+                    return changed.map(Step::Done).ok_or(Failure::BadArg);
+                }
+                Ok(Progress::Pending) if !slice.is_over() => {}
+                Ok(Progress::Pending) => break Ok(Step::More),
+                Err(contended) => break Err(contended.into()),
+            }
+        };
+        self.at = Some(position.park());
+        step
+    }
+}
+
+enum Progress {
+    Pending,
+    Done,
+}
+
+impl SelectChange {
+    fn portion<'g>(
+        &mut self,
+        call: &Call<'g>,
+        position: &mut Position<'g, BeamTerm>,
+    ) -> Result<Progress, Contended> {
+        let KeptSpec { spec, plan, .. } = &*self.spec;
+        let (table, action) = (&self.table.table, self.action);
+        let change = |object: Object<BeamTerm>| {
+            let subject = Subject::of(&object);
+            match action {
+                Action::Delete if spec.holds(call, subject) => Change::Delete,
+                Action::Delete => Change::Keep,
+                Action::Replace => match spec.run(call, subject) {
+                    Some(new) => Change::Replace(new.term()),
+                    None => Change::Keep,
+                },
+            }
+        };
+        if let Some((objects, seen)) = &mut self.many {
+            let end = objects.len().min(*seen + Slice::OBJECTS);
+            while *seen < end {
+                self.changed += table.sweep_many(objects, *seen, call.guard, change)?;
+                *seen += 1;
+            }
+            if end == objects.len() {
+                self.many = None;
+            }
+            return Ok(Progress::Pending);
+        }
+        let is_last;
+        let next = match plan {
+            Plan::Keys(keys) => {
+                let Some(&key) = keys.get(self.keys) else {
+                    return Ok(Progress::Done);
+                };
+                let swept = table.sweep_key(key, call.guard, change)?;
+                self.keys += 1;
+                self.changed += swept.changed;
+                is_last = self.keys >= keys.len();
+                swept.next
+            }
+            Plan::Anywhere => {
+                let from = position.clone();
+                let swept = table.sweep(from, Slice::OBJECTS, call.guard, change)?;
+                self.changed += swept.changed;
+                is_last = swept.next.is_none();
+                swept.next
+            }
+        };
+        if let Some(next) = next {
+            match next.many() {
+                Some((objects, behind)) => {
+                    self.many = Some((objects, 0));
+                    *position = behind;
+                    return Ok(Progress::Pending);
+                }
+                None => *position = next,
+            }
+        }
+        Ok(match is_last {
+            true => Progress::Done,
+            false => Progress::Pending,
+        })
+    }
+}
+
+/// Deletes the objects that match the second argument; answers how many.
+fn remove(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    let object = object(&table, call.args[1])?;
+    let removed = table.table.delete_object(object, call.guard)?;
+    BeamTerm::small(removed as i64).ok_or(Failure::BadArg)
+}
+
+/// Replaces one object that matches the second argument by the third, which has the same key.
+fn exchange(call: &Call<'_>) -> Answer {
+    let table = call.table_to_write()?;
+    let old = object(&table, call.args[1])?;
+    let new = object(&table, call.args[2])?;
+    let keypos = table.table.keypos();
+    let keys = [old, new].map(|object| object.elements()[keypos - 1]);
+    let same = match table.table.kind() {
+        Kind::OrderedSet => keys[0].compare(keys[1]).is_eq(),
+        _ => keys[0].matches(keys[1]),
+    };
+    match same {
+        true => Ok(boolean(table.table.exchange(old, new, call.guard)?)),
+        false => Err(Failure::BadArg),
+    }
+}

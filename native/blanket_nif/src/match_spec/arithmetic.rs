@@ -67,9 +67,9 @@ pub fn compute(call: &Call<'_>, operation: Operation, operands: &[BeamTerm]) -> 
     {
         return Some(result);
     }
-    let result = match operands {
-        &[one] => unary(operation, Number::of(one)?)?,
-        &[one, two] => binary(operation, Number::of(one)?, Number::of(two)?)?,
+    let result = match *operands {
+        [one] => unary(operation, Number::of(one)?)?,
+        [one, two] => binary(operation, Number::of(one)?, Number::of(two)?)?,
         _ => return None,
     };
     result.into_term(call)

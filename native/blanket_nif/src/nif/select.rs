@@ -57,7 +57,7 @@ fn select_all(call: &Call<'_>, direction: Direction) -> Answer {
         return Ok(uncovered());
     };
     let work = SelectAll {
-        table: call.keep(&table)?,
+        table: table.keep(),
         spec,
         trail: Trail::new(direction),
     };
@@ -134,7 +134,7 @@ fn select_count(call: &Call<'_>) -> Answer {
         return Ok(uncovered());
     };
     let work = SelectCount {
-        table: call.keep(&table)?,
+        table: table.keep(),
         spec,
         trail: Trail::new(Direction::Forward),
         count: 0,
@@ -197,6 +197,6 @@ fn kind_of(term: BeamTerm) -> Option<Kind> {
 
 fn is_match_spec(call: &Call<'_>) -> Answer {
     // SAFETY: the term is an argument of this call.
-    let spec: Option<&KeptSpec> = unsafe { resource::borrow(call.env, call.args[0]) };
+    let spec = unsafe { resource::borrow::<KeptSpec>(call.env, call.args[0]) };
     Ok(boolean(spec.is_some()))
 }

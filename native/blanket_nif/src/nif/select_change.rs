@@ -45,7 +45,7 @@ fn select_change(call: &Call<'_>, action: Action) -> Answer {
         return Ok(uncovered());
     }
     let work = SelectChange {
-        table: call.keep(&table)?,
+        table: table.keep(),
         spec,
         action,
         keys: 0,

@@ -40,7 +40,7 @@ fn select_first(call: &Call<'_>, direction: Direction) -> Answer {
         _ => Direction::Forward,
     };
     let work = SelectSome {
-        table: call.keep(&table)?,
+        table: table.keep(),
         spec,
         limit,
         phase: Phase::Search(Some(direction), Trail::new(direction)),
@@ -73,7 +73,7 @@ fn select_more(call: &Call<'_>) -> Answer {
     let trail = direction
         .map(|direction| Trail::behind(key, direction, &spec.plan, kind).ok_or(Failure::BadArg));
     let work = SelectSome {
-        table: call.keep(&table)?,
+        table: table.keep(),
         spec,
         limit: limit(given_limit)?,
         phase: Phase::Drain(direction, trail.transpose()?),

@@ -2,10 +2,9 @@ defmodule Blanket.Table do
   @moduledoc """
   Tables with the API of `:ets`: the same names, arguments, results and errors.
 
-  For the functions that are here, `Blanket.Table` may be written wherever `:ets` stands; those of
-  match specifications are not here yet. Two things differ. A table
-  need not die with the process that owns it: see `Blanket`, and the option `{:heir, :immortal}` of
-  `new/2`. And no call takes a lock to read.
+  `Blanket.Table` may be written wherever `:ets` stands. Two things differ. A table need not die with
+  the process that owns it: see `Blanket`, and the option `{:heir, :immortal}` of `new/2`. And no call
+  takes a lock to read.
 
       iex> table = Blanket.Table.new(:users, [:set, :public])
       iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
@@ -1462,6 +1461,39 @@ defmodule Blanket.Table do
     Native.scan(table, from)
   catch
     :error, :badarg -> :erlang.error(:badarg, [table], error_info: Error.info(:stream, [table]))
+  end
+
+  @doc """
+  Streams the results of a match specification.
+
+  They are found in portions, as `select/3` does; see `stream/1` for what a stream sees.
+
+      iex> table = Blanket.Table.new(:numbers, [:ordered_set])
+      iex> Blanket.Table.insert(table, for(i <- 1..1000, do: {i, i * i}))
+      iex> squares = Blanket.Table.stream(table, [{{:"$1", :"$2"}, [{:>, :"$1", 10}], [:"$2"]}])
+      iex> Enum.take(squares, 2)
+      [121, 144]
+  """
+  @spec stream(table, match_spec) :: Enumerable.t()
+  def stream(table, match_spec) do
+    Stream.resource(fn -> :start end, &portion(table, match_spec, &1), fn _from -> :ok end)
+  end
+
+  @portion 128
+
+  defp portion(_table, _match_spec, :"$end_of_table"), do: {:halt, :"$end_of_table"}
+
+  defp portion(table, match_spec, from) do
+    found =
+      if from == :start,
+        do: MatchSpec.select(table, match_spec, @portion),
+        else: MatchSpec.select(from)
+
+    with :"$end_of_table" <- found, do: {:halt, found}
+  catch
+    :error, :badarg ->
+      args = [table, match_spec]
+      :erlang.error(:badarg, args, error_info: Error.info(:stream, args))
   end
 
   ## Files

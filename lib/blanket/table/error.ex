@@ -143,6 +143,7 @@ defmodule Blanket.Table.Error do
             ],
        do: merge([{2, match_spec(spec)}, {3, limit(limit)}])
 
+  defp without_table(:stream, [spec]), do: merge([{2, match_spec(spec)}])
   defp without_table(_function, _args), do: %{}
 
   ## What can be told of a call on a table that it may use

@@ -3,7 +3,7 @@ defmodule Blanket.Table.QLC do
 
   # Query handles: what QLC has to know to query a table.
 
-  alias Blanket.{Native, Table}
+  alias Blanket.Table
 
   @type traverse :: :first_next | :last_prev | :select | {:select, :ets.match_spec()}
 
@@ -65,24 +65,19 @@ defmodule Blanket.Table.QLC do
   defp traversal(table, :last_prev, _portion),
     do: fn -> steps(Table.last_lookup(table), &Table.prev_lookup(table, &1)) end
 
-  defp traversal(table, :select, _portion), do: &select(table, &1)
-  defp traversal(table, {:select, match_spec}, _portion), do: fn -> select(table, match_spec) end
+  defp traversal(table, :select, portion),
+    do: fn match_spec -> portions(Table.select(table, match_spec, portion)) end
+
+  defp traversal(table, {:select, match_spec}, portion),
+    do: fn -> portions(Table.select(table, match_spec, portion)) end
 
   defp steps(:"$end_of_table", _next), do: []
   defp steps({key, objects}, next), do: append(objects, fn -> steps(next.(key), next) end)
 
-  defp select(table, match_spec),
-    do: select(table, :ets.match_spec_compile(match_spec), :start)
+  defp portions(:"$end_of_table"), do: []
 
-  defp select(_table, _match_spec, :"$end_of_table"), do: []
-
-  defp select(table, match_spec, from) do
-    {objects, next} = Native.scan(table, from)
-
-    objects
-    |> :ets.match_spec_run(match_spec)
-    |> append(fn -> select(table, match_spec, next) end)
-  end
+  defp portions({objects, continuation}),
+    do: append(objects, fn -> portions(Table.select(continuation)) end)
 
   defp append([object | objects], go_on), do: [object | append(objects, go_on)]
   defp append([], go_on), do: go_on

@@ -77,6 +77,21 @@ defmodule Blanket.Table.WholeTest do
         assert Enum.count(stream) == count + 1
       end
     end
+
+    test "a stream of results over a #{type} is what select/2 answers" do
+      table = filled(Table, unquote(type), 5000)
+
+      for {match_spec, count} <- [
+            {[{{:"$1", :"$2"}, [{:>, :"$1", 1000}], [{{:"$2", :"$1"}}]}], 4000},
+            {[{{17, :"$1"}, [], [:"$1"]}], 1},
+            {[{{:"$1", :_}, [{:<, :"$1", 0}], [:"$1"]}], 0},
+            {[{{:"$1", :_}, [{:is_map, :"$1"}], [{:map_size, :"$1"}]}], 0}
+          ] do
+        results = table |> Table.stream(match_spec) |> Enum.to_list()
+        assert length(results) == count
+        assert Enum.sort(results) == Enum.sort(Table.select(table, match_spec))
+      end
+    end
   end
 
   test "an ordered_set is folded and streamed in its order" do
@@ -150,8 +165,10 @@ defmodule Blanket.Table.WholeTest do
       assert message(fn -> Enum.to_list(stream) end) =~ "private"
     end)
 
+    assert message(fn -> Enum.to_list(Table.stream(table, [:none])) end) =~ "2nd argument"
     Table.delete(table)
     assert message(fn -> Enum.to_list(stream) end) =~ "1st argument: the table"
+    assert message(fn -> Enum.to_list(Table.stream(table, [])) end) =~ "1st argument: the table"
     assert message(fn -> Table.foldl(&[&1 | &2], [], table) end) =~ "1st argument: the table"
   end
 

@@ -1,5 +1,6 @@
 //! Where things go whose dropping takes long.
 
+use crossbeam_epoch::Guard;
 use once_cell::sync::OnceCell;
 
 type Reaper = fn(Box<dyn Send>);
@@ -17,4 +18,15 @@ pub(crate) fn discard<T: Send + 'static>(thing: T) {
         Some(reaper) => reaper(Box::new(thing)),
         None => drop(thing),
     }
+}
+
+/// Discards `thing` after the guards of now. Many such ends come together, wherever the epoch
+/// happens to advance: what takes long to drop, if only now and then, must not be dropped there.
+///
+/// # Safety
+///
+/// Only those who hold a guard now can still reach `thing`, which may be dropped on any thread.
+pub(crate) unsafe fn defer_discard<T: Send + 'static>(guard: &Guard, thing: T) {
+    // SAFETY: the caller's promise.
+    unsafe { guard.defer_unchecked(move || discard(thing)) };
 }

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Guard, Owned};
 use smallvec::SmallVec;
 
+use crate::discard::defer_discard;
 use crate::lock::{Contended, Intact, Torn, VersionLock};
 use crate::object;
 use crate::objects::Objects;
@@ -342,8 +343,9 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
             .leaf
             .body
             .swap(Owned::new(body), Ordering::AcqRel, guard);
-        // SAFETY: the old body is no longer reachable; readers that hold a guard now keep it.
-        unsafe { guard.defer_destroy(old) };
+        // SAFETY: the old body, which is not null, is no longer reachable but for readers that hold
+        // a guard now.
+        unsafe { defer_discard(guard, old.into_owned()) };
     }
 
     /// Makes room for that many entries without a split, as far as it can be made; answers whether
@@ -384,11 +386,8 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         };
         body.remove(slot);
         if entry.page == Entry::RUN {
-            // SAFETY: the slot owned the run and is gone; readers that hold a guard now keep it.
-            unsafe {
-                let run = take_run::<T>(entry);
-                guard.defer_unchecked(move || drop(run));
-            }
+            // SAFETY: the slot owned the run and is gone but for readers that hold a guard now.
+            unsafe { defer_discard(guard, take_run::<T>(entry)) };
         } else {
             self.forget(entry.page, context, guard);
         }

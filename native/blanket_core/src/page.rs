@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
+use crate::discard::defer_discard;
 use crate::table::Bounds;
 use crate::term::{Arena, Term};
 use crate::usage::Usage;
@@ -266,9 +267,8 @@ impl<T: Term> Pages<T> {
         let share = self.shares[usize::from(index)].take();
         self.vacant.push(index);
         // SAFETY: the leaf's entries no longer lead here, so only readers that hold a guard now
-        // can still read a term of this page; it is freed after them. Pages may be freed on any
-        // thread.
-        unsafe { guard.defer_unchecked(move || drop(share)) };
+        // can still read a term of this page. Pages may be freed on any thread.
+        unsafe { defer_discard(guard, share) };
     }
 
     fn share(&self, index: PageIndex) -> &Share<T> {

@@ -50,7 +50,7 @@ impl<T: Term> Drop for Segment<T> {
     }
 }
 
-/// A segment's place in a list: the run's objects from `start` on are in it.
+/// A segment's place in a chunk: the chunk's objects from `start` on are in it.
 struct Part<T: Term> {
     start: usize,
     segment: Arc<Segment<T>>,
@@ -65,24 +65,99 @@ impl<T: Term> Clone for Part<T> {
     }
 }
 
-/// What a reader takes. All but the last part are as long as the next one's start says.
+/// Parts of a list, so that a change copies few of them. Never empty.
+type Parts<T> = Vec<Part<T>>;
+
+/// A chunk's place in a list: the run's objects from `start` on are in it.
+struct Chunk<T: Term> {
+    start: usize,
+    parts: Arc<Parts<T>>,
+}
+
+impl<T: Term> Clone for Chunk<T> {
+    fn clone(&self) -> Self {
+        Chunk {
+            start: self.start,
+            parts: Arc::clone(&self.parts),
+        }
+    }
+}
+
+/// What a reader takes. Each chunk, and in it each part, ends where the next one starts.
 struct List<T: Term> {
-    parts: Vec<Part<T>>,
+    chunks: Vec<Chunk<T>>,
     len: AtomicUsize,
 }
 
+/// Where a part is in a list: its chunk, and its number in that.
+#[derive(Clone, Copy)]
+struct Place {
+    chunk: usize,
+    part: usize,
+}
+
 impl<T: Term> List<T> {
-    fn range(&self, part: usize) -> std::ops::Range<usize> {
-        let end = match self.parts.get(part + 1) {
+    fn end_of_chunk(&self, chunk: usize) -> usize {
+        match self.chunks.get(chunk + 1) {
             Some(next) => next.start,
             None => self.len.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The number of objects in a part.
+    fn len_of(&self, Place { chunk, part }: Place) -> usize {
+        let Chunk { start, parts } = &self.chunks[chunk];
+        let end = match parts.get(part + 1) {
+            Some(next) => next.start,
+            None => self.end_of_chunk(chunk) - start,
         };
-        self.parts[part].start..end
+        end - parts[part].start
+    }
+
+    fn segment(&self, Place { chunk, part }: Place) -> &Arc<Segment<T>> {
+        &self.chunks[chunk].parts[part].segment
+    }
+
+    fn objects(&self, place: Place) -> impl Iterator<Item = T> + '_ {
+        let segment = self.segment(place);
+        // SAFETY: the list's segments hold their pages.
+        (0..self.len_of(place)).map(|at| unsafe { T::from_word(segment.word(at)) })
+    }
+
+    fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        (0..self.chunks.len()).flat_map(|chunk| {
+            (0..self.chunks[chunk].parts.len()).map(move |part| Place { chunk, part })
+        })
     }
 
     fn word(&self, at: usize) -> u64 {
-        let part = &self.parts[self.parts.partition_point(|part| part.start <= at) - 1];
+        let chunk = self.chunks.partition_point(|chunk| chunk.start <= at) - 1;
+        let Chunk { start, parts } = &self.chunks[chunk];
+        let at = at - start;
+        let part = &parts[parts.partition_point(|part| part.start <= at) - 1];
         part.segment.word(at - part.start)
+    }
+
+    /// The segment that has this number.
+    fn find(&self, number: u32) -> Option<Place> {
+        let first = |chunk: &Chunk<T>| chunk.parts[0].segment.number;
+        let chunk = self.chunks.partition_point(|chunk| first(chunk) <= number);
+        let chunk = chunk.checked_sub(1)?;
+        let parts = &self.chunks[chunk].parts;
+        let part = parts.binary_search_by_key(&number, |part| part.segment.number);
+        Some(Place {
+            chunk,
+            part: part.ok()?,
+        })
+    }
+}
+
+impl<T: Term> Drop for List<T> {
+    fn drop(&mut self) {
+        let few = |chunk: &Chunk<T>| chunk.parts.len() <= 4;
+        if self.chunks.len() > 1 || !self.chunks.iter().all(few) {
+            discard(std::mem::take(&mut self.chunks));
+        }
     }
 }
 
@@ -137,7 +212,7 @@ impl<T: Term> Run<T> {
         let run = Run {
             key: OwnedTerm::new(key),
             list: Atomic::new(Arc::new(List {
-                parts: Vec::new(),
+                chunks: Vec::new(),
                 len: AtomicUsize::new(0),
             })),
             changing: parking_lot::Mutex::new(Changing {
@@ -172,36 +247,43 @@ impl<T: Term> Run<T> {
         let mut changing = self.changing.lock();
         let list = self.list(guard);
         let len = list.len.load(Ordering::Relaxed);
-        let room = list.parts.last().filter(|part| {
-            len - part.start < part.segment.words.len() && !part.segment.page.is_full(bounds)
+        let last = list.chunks.last();
+        let room = last.and_then(|chunk| {
+            let part = chunk.parts.last()?;
+            let used = len - chunk.start - part.start;
+            let has_room = used < part.segment.words.len() && !part.segment.page.is_full(bounds);
+            has_room.then(|| (Arc::clone(&part.segment), used))
         });
-        let (part, grown) = match room {
-            Some(part) => (part.clone(), None),
+        let (segment, used, grown) = match room {
+            Some((segment, used)) => (segment, used, None),
             None => {
-                let part = Part {
-                    start: len,
-                    segment: Segment::new(
-                        changing.take_number(),
-                        Arc::new(Page::new(usage)),
-                        (0..bounds.page_objects)
-                            .map(|_| AtomicU64::new(0))
-                            .collect(),
-                    ),
+                let words = (0..bounds.page_objects).map(|_| AtomicU64::new(0));
+                let page = Arc::new(Page::new(usage));
+                let segment = Segment::new(changing.take_number(), page, words.collect());
+                let mut chunks = list.chunks.clone();
+                let open = chunks.pop_if(|chunk| chunk.parts.len() < bounds.run_chunk);
+                let (start, mut parts) = match open {
+                    Some(open) => (open.start, Parts::clone(&open.parts)),
+                    None => (len, Parts::new()),
                 };
-                let mut parts = list.parts.clone();
-                parts.push(part.clone());
-                (part, Some(parts))
+                parts.push(Part {
+                    start: len - start,
+                    segment: Arc::clone(&segment),
+                });
+                let parts = Arc::new(parts);
+                chunks.push(Chunk { start, parts });
+                (segment, 0, Some(chunks))
             }
         };
         // SAFETY: the leaf's lock is held, and a segment's page is its own.
-        let object = unsafe { part.segment.page.put(source, source.size()) };
-        part.segment.words[len - part.start].store(object.to_word(), Ordering::Relaxed);
+        let object = unsafe { segment.page.put(source, source.size()) };
+        segment.words[used].store(object.to_word(), Ordering::Relaxed);
         match grown {
             None => list.len.store(len + 1, Ordering::Relaxed),
-            Some(parts) => self.publish(parts, len + 1, guard),
+            Some(chunks) => self.publish(chunks, len + 1, guard),
         }
         match &mut changing.index {
-            Some(index) => index.insert(object.hash(), part.segment.number),
+            Some(index) => index.insert(object.hash(), segment.number),
             None if len >= bounds.run_index => changing.index = Some(self.build_index(guard)),
             None => {}
         }
@@ -217,8 +299,8 @@ impl<T: Term> Run<T> {
     pub fn remove(&self, object: T, usage: &Arc<Usage>, bounds: &Bounds, guard: &Guard) -> usize {
         let mut changing = self.changing.lock();
         let mut removed = 0;
-        while let Some(part) = self.find(&changing, object, guard) {
-            removed += self.shorten(&mut changing, part, object, usage, bounds, guard);
+        while let Some(place) = self.find(&changing, object, guard) {
+            removed += self.shorten(&mut changing, place, object, usage, bounds, guard);
         }
         removed
     }
@@ -238,10 +320,10 @@ impl<T: Term> Run<T> {
         let found = self.find_where(&changing, old, is_it, guard);
         let found =
             found.or_else(|| self.find_where(&changing, old, |there| there.matches(old), guard));
-        let Some((part, at)) = found else {
+        let Some((place, at)) = found else {
             return false;
         };
-        let segment = &list.parts[part].segment;
+        let segment = list.segment(place);
         // SAFETY: the leaf's lock is held, and a segment's page is its own.
         let new = unsafe { segment.page.put(source, source.size()) };
         segment.page.forget();
@@ -251,7 +333,7 @@ impl<T: Term> Run<T> {
             true => Arc::new(Page::new(usage)),
             false => Arc::clone(&segment.page),
         };
-        let used = list.range(part).len();
+        let used = list.len_of(place);
         let moved = |(place, word): (usize, &AtomicU64)| {
             let word = match place == at {
                 true => new.to_word(),
@@ -268,9 +350,10 @@ impl<T: Term> Run<T> {
             AtomicU64::new(copy.to_word())
         };
         let words = segment.words.iter().enumerate().map(moved).collect();
-        let mut parts = list.parts.clone();
-        parts[part].segment = Segment::new(segment.number, page, words);
-        self.publish(parts, list.len.load(Ordering::Relaxed), guard);
+        let mut chunks = list.chunks.clone();
+        let Chunk { parts, .. } = &mut chunks[place.chunk];
+        Arc::make_mut(parts)[place.part].segment = Segment::new(segment.number, page, words);
+        self.publish(chunks, list.len.load(Ordering::Relaxed), guard);
         true
     }
 
@@ -281,80 +364,68 @@ impl<T: Term> Run<T> {
         object: T,
         is_it: impl Fn(T) -> bool,
         guard: &Guard,
-    ) -> Option<(usize, usize)> {
+    ) -> Option<(Place, usize)> {
         let list = self.list(guard);
-        let find = |part: usize| {
-            let segment = &list.parts[part].segment;
-            let mut places = 0..list.range(part).len();
-            // SAFETY: the list's segments hold their pages.
-            let at = places.find(|&at| is_it(unsafe { T::from_word(segment.word(at)) }))?;
-            Some((part, at))
+        let find = |place: Place| {
+            let at = list.objects(place).position(&is_it)?;
+            Some((place, at))
         };
         match &changing.index {
-            None => (0..list.parts.len()).find_map(find),
-            Some(index) => index.find(object.hash(), |number| {
-                let part = |part: &Part<T>| part.segment.number;
-                find(list.parts.binary_search_by_key(&number, part).ok()?)
-            }),
+            None => list.places().find_map(find),
+            Some(index) => index.find(object.hash(), |number| find(list.find(number)?)),
         }
     }
 
-    /// The part of the list in which an object that matches is.
-    fn find(&self, changing: &Changing, object: T, guard: &Guard) -> Option<usize> {
+    /// A part of the list in which an object that matches is.
+    fn find(&self, changing: &Changing, object: T, guard: &Guard) -> Option<Place> {
         let matches = |there: T| there.matches(object);
-        let (part, _) = self.find_where(changing, object, matches, guard)?;
-        Some(part)
+        let (place, _) = self.find_where(changing, object, matches, guard)?;
+        Some(place)
     }
 
-    /// Replaces a part by one without the objects that match, and takes in the next one where
-    /// both are short.
+    /// Replaces a part by one without the objects that match, and takes in the next one of the
+    /// chunk where both are short.
     fn shorten(
         &self,
         changing: &mut Changing,
-        part: usize,
+        place: Place,
         object: T,
         usage: &Arc<Usage>,
         bounds: &Bounds,
         guard: &Guard,
     ) -> usize {
         let list = self.list(guard);
-        let objects = |part: usize| {
-            let range = list.range(part);
-            let segment = &list.parts[part].segment;
-            // SAFETY: the list's segments hold their pages.
-            (0..range.len()).map(|at| unsafe { T::from_word(segment.word(at)) })
-        };
-        let old = &list.parts[part].segment;
+        let Place { chunk, part } = place;
+        let Chunk { start, parts } = &list.chunks[chunk];
+        let old = list.segment(place);
         let (gone, mut kept): (Vec<T>, Vec<T>) =
-            objects(part).partition(|there| there.matches(object));
+            list.objects(place).partition(|there| there.matches(object));
         for there in &gone {
             old.page.forget();
             changing.unindex(there.hash(), old.number);
         }
-        let mut replaced = 1;
         let short = bounds.page_objects as usize / 4;
-        let next = list.parts.get(part + 1);
-        let move_all = match next {
-            Some(next) if kept.len() <= short && list.range(part + 1).len() <= short => {
-                for there in objects(part + 1) {
-                    changing.unindex(there.hash(), next.segment.number);
-                    changing.reindex(there.hash(), old.number);
-                }
-                kept.extend(objects(part + 1));
-                replaced = 2;
-                true
-            }
-            _ => old.page.is_sparse(),
+        let next = Place {
+            chunk,
+            part: part + 1,
         };
+        let joins = next.part < parts.len() && kept.len() <= short && list.len_of(next) <= short;
+        if joins {
+            for there in list.objects(next) {
+                changing.unindex(there.hash(), list.segment(next).number);
+                changing.reindex(there.hash(), old.number);
+            }
+            kept.extend(list.objects(next));
+        }
 
-        let mut parts = list.parts[..part].to_vec();
-        let start = list.parts[part].start;
+        let mut shortened = parts[..part].to_vec();
         if !kept.is_empty() {
-            let page = match move_all {
+            let moves = joins || old.page.is_sparse();
+            let page = match moves {
                 true => Arc::new(Page::new(usage)),
                 false => Arc::clone(&old.page),
             };
-            let words = kept.iter().map(|&there| match move_all {
+            let words = kept.iter().map(|&there| match moves {
                 // SAFETY: nobody else knows the page yet.
                 true => unsafe {
                     let source = Source::Object(there);
@@ -363,29 +434,40 @@ impl<T: Term> Run<T> {
                 false => there,
             });
             let words = words.map(|there| AtomicU64::new(there.to_word())).collect();
-            parts.push(Part {
-                start,
+            shortened.push(Part {
+                start: parts[part].start,
                 segment: Segment::new(old.number, page, words),
             });
         }
         let removed = gone.len();
-        parts.extend(list.parts[part + replaced..].iter().map(|part| Part {
+        let behind = part + 1 + usize::from(joins);
+        shortened.extend(parts[behind..].iter().map(|part| Part {
             start: part.start - removed,
             segment: Arc::clone(&part.segment),
         }));
-        self.publish(parts, list.len.load(Ordering::Relaxed) - removed, guard);
+
+        let mut chunks = list.chunks[..chunk].to_vec();
+        if !shortened.is_empty() {
+            chunks.push(Chunk {
+                start: *start,
+                parts: Arc::new(shortened),
+            });
+        }
+        chunks.extend(list.chunks[chunk + 1..].iter().map(|chunk| Chunk {
+            start: chunk.start - removed,
+            parts: Arc::clone(&chunk.parts),
+        }));
+        self.publish(chunks, list.len.load(Ordering::Relaxed) - removed, guard);
         removed
     }
 
     fn build_index(&self, guard: &Guard) -> Index {
         let list = self.list(guard);
         let mut index = Index::new();
-        for (number, part) in list.parts.iter().enumerate() {
-            let len = list.range(number).len();
-            for word in &part.segment.words[..len] {
-                // SAFETY: the list's segments hold their pages.
-                let object = unsafe { T::from_word(word.load(Ordering::Relaxed)) };
-                index.insert(object.hash(), part.segment.number);
+        for place in list.places() {
+            let number = list.segment(place).number;
+            for object in list.objects(place) {
+                index.insert(object.hash(), number);
             }
         }
         index
@@ -397,9 +479,9 @@ impl<T: Term> Run<T> {
         unsafe { list.deref() }
     }
 
-    fn publish(&self, parts: Vec<Part<T>>, len: usize, guard: &Guard) {
+    fn publish(&self, chunks: Vec<Chunk<T>>, len: usize, guard: &Guard) {
         let list = Arc::new(List {
-            parts,
+            chunks,
             len: AtomicUsize::new(len),
         });
         let old = self.list.swap(Owned::new(list), Ordering::AcqRel, guard);
@@ -416,10 +498,7 @@ impl<T: Term> Drop for Run<T> {
                 .load(Ordering::Relaxed, crossbeam_epoch::unprotected())
         };
         // SAFETY: as above; the list is never null.
-        let list = unsafe { list.into_owned() };
-        if list.parts.len() > 4 {
-            discard(*list.into_box());
-        }
+        drop(unsafe { list.into_owned() });
     }
 }
 
@@ -447,7 +526,7 @@ impl Changing {
 struct Index(Box<[HashTable<(u32, u32)>; Index::SHARDS]>);
 
 impl Index {
-    const SHARDS: usize = 64;
+    const SHARDS: usize = 512;
 
     fn new() -> Self {
         Index(Box::new(std::array::from_fn(|_| HashTable::new())))

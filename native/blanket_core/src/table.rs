@@ -52,6 +52,8 @@ pub struct Bounds {
     pub run: usize,
     /// Objects of a run before it is indexed.
     pub run_index: usize,
+    /// Pages of a run that are listed together.
+    pub run_chunk: usize,
     /// Leaves of a table before its cores count apart.
     pub spread: usize,
 }
@@ -66,6 +68,7 @@ impl Default for Bounds {
             large_object: 4 << 10,
             run: 16,
             run_index: 256,
+            run_chunk: 128,
             spread: 8,
         }
     }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use blanket_core::{Direction, HASH_SLOTS, Kind, Passed, Position, hash_slot, pin};
+use blanket_core::{Direction, HASH_SLOTS, Kind, Objects, Passed, Position, hash_slot, pin};
 use support::*;
 
 const KEYS: i64 = 3_000;
@@ -113,12 +113,13 @@ every_kind! {
         let table = filled(kind);
         let mut walked = Vec::new();
         let guard = &pin();
-        let mut at = retry(|_| table.first(guard)).map(|found| found.first());
-        while let Some(Some(object)) = at {
+        let mut found = Objects::none();
+        retry(|_| table.first(&mut found, guard));
+        while let Some(object) = found.first() {
             let key = object.elements()[0];
             walked.push(key_of(&object.to_value()));
             retry(|guard| table.delete(key, guard));
-            at = retry(|_| table.behind(key, guard)).map(|found| found.first());
+            retry(|_| table.behind(&mut found, key, guard));
         }
         assert!(table.is_empty());
         walked.sort_unstable();

@@ -8,6 +8,7 @@ use crossbeam_epoch::{Atomic, Guard, Owned};
 use parking_lot::Mutex;
 
 use super::Directory;
+use crate::discard::defer_discard;
 use crate::hint::Generation;
 use crate::leaf::hash::{HashBody, HashProbe, hash_of};
 use crate::leaf::{Context, Leaf, Locked, Seek};
@@ -169,8 +170,8 @@ impl<T: Term> HashDirectory<T> {
         let bytes = size_of_val(&*places.leaves) - size_of_val(&*old.leaves);
         self.usage.add_bytes(bytes as isize);
         let old = self.places.swap(places, Ordering::AcqRel, guard);
-        // SAFETY: no longer reachable; readers that hold a guard now keep it.
-        unsafe { guard.defer_destroy(old) };
+        // SAFETY: not null, and no longer reachable but for readers that hold a guard now.
+        unsafe { defer_discard(guard, old.into_owned()) };
     }
 }
 

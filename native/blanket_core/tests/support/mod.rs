@@ -44,6 +44,7 @@ pub fn tiny_bounds() -> Bounds {
         large_object: 500,
         run: 3,
         run_index: 8,
+        run_chunk: 3,
         spread: 3,
     }
 }

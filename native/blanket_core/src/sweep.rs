@@ -101,6 +101,7 @@ impl<T: Term> Table<T> {
             guard,
             change,
             changed: 0,
+            deleted: 0,
         }
     }
 }
@@ -113,6 +114,7 @@ struct Sweep<'a, 'g, D, F> {
     guard: &'g Guard,
     change: F,
     changed: usize,
+    deleted: isize,
 }
 
 impl<'g, D, F> Sweep<'_, 'g, D, F> {
@@ -207,7 +209,9 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
     {
         let (body, guard) = (locked.body(self.guard), self.guard);
         let mut key = None;
-        while let Some(entry) = body.entry(slots.start).filter(|_| !slots.is_empty()) {
+        while !slots.is_empty()
+            && let Some(entry) = body.entry(slots.start)
+        {
             // SAFETY: the lock is held, and the entry is none of a run.
             let object = unsafe { T::from_word(entry.word) };
             key = Some(key_of(object, self.context.keypos));
@@ -216,6 +220,7 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
                 Change::Delete => {
                     locked.remove_slot(slots.start, self.context, guard);
                     slots.end -= 1;
+                    self.deleted += 1;
                     self.changed += 1;
                 }
                 Change::Replace(new) => {
@@ -233,7 +238,8 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
     where
         D: Directory<T>,
     {
-        if self.changed > 0 {
+        if self.deleted > 0 {
+            locked.pages().usage().add_objects(-self.deleted);
             locked.shrink(self.context, self.guard);
             if locked.body(self.guard).len() == 0 {
                 let directory = self.walk.directory;

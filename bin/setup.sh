@@ -25,8 +25,13 @@ need_rust() {
   command -v cc >/dev/null || die "a C compiler to link with is missing: apt-get install gcc libc6-dev"
 }
 
+# The headers of all applications come in a package of their own, erlang-dev.
 has_otp_application() {
-  erl -noshell -eval "halt(case code:lib_dir($1) of {error, _} -> 1; _ -> 0 end)."
+  if [ "$1" = dev ]; then
+    erl -noshell -eval 'halt(case filelib:is_file(code:lib_dir(stdlib) ++ "/include/assert.hrl") of true -> 0; false -> 1 end).'
+  else
+    erl -noshell -eval "halt(case code:lib_dir($1) of {error, _} -> 1; _ -> 0 end)."
+  fi
 }
 
 # need_erlang [OTP APPLICATION]...

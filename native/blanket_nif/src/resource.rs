@@ -43,7 +43,7 @@ pub struct Options {
     pub read_concurrency: BeamTerm,
     pub write_concurrency: BeamTerm,
     pub decentralized_counters: BeamTerm,
-    pub compressed: BeamTerm,
+    pub compressed: bool,
 }
 
 pub type TableRef = Ref<TableResource>;

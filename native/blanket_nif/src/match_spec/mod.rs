@@ -17,6 +17,7 @@ mod variables;
 use blanket_core::Object;
 use smallvec::SmallVec;
 
+use crate::packed;
 use crate::raw::Call;
 use crate::term::BeamTerm;
 use evaluate::Machine;
@@ -54,10 +55,16 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    pub fn of(object: &'a Object<BeamTerm>) -> Self {
-        Subject {
-            elements: object.elements(),
-            whole: object.whole(),
+    pub fn of(call: &Call<'_>, object: &'a Object<BeamTerm>) -> Self {
+        match packed::unpack(call, object) {
+            None => Subject {
+                elements: object.elements(),
+                whole: object.whole(),
+            },
+            Some(unpacked) => Subject {
+                elements: unpacked.as_tuple().unwrap_or_default(),
+                whole: Some(unpacked),
+            },
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn insert(call: &Call<'_>, table: Table<'_>, mode: BulkMode) -> Answer {
     while let Some((head, tail)) = rest.as_cell()
         && objects.len() < FEW
     {
-        objects.push(write::object(&table, head)?);
+        objects.push(write::object(call, &table, head)?);
         rest = tail;
     }
     if rest == BeamTerm::nil() {
@@ -45,7 +45,7 @@ struct ListInsert {
 impl Work for ListInsert {
     fn step(
         &mut self,
-        _call: &Call<'_>,
+        call: &Call<'_>,
         live: &mut BeamTerm,
         slice: &Slice,
     ) -> Result<Step, Failure> {
@@ -55,7 +55,7 @@ impl Work for ListInsert {
                 let Some((head, tail)) = live.as_cell() else {
                     break;
                 };
-                bulk.push(write::object(&self.table, head)?);
+                bulk.push(write::object(call, &self.table, head)?);
                 *live = tail;
             }
             if *live == BeamTerm::nil() {

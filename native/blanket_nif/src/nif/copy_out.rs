@@ -3,6 +3,7 @@
 use blanket_core::{Object, Objects, ParkedObjects};
 use smallvec::SmallVec;
 
+use crate::packed;
 use crate::raw::{Answer, Call, Failure};
 use crate::term::BeamTerm;
 use crate::yielding::{self, Slice, Step, Work};
@@ -23,15 +24,28 @@ const FEW: usize = Slice::OBJECTS;
 pub fn part(call: &Call<'_>, object: &Object<BeamTerm>, part: Part) -> Answer {
     Ok(match part {
         Part::Object => whole(call, object),
-        Part::Element(index) => {
-            let element = object.elements().get(index).ok_or(Failure::BadArg)?;
-            call.copy(*element)
-        }
+        Part::Element(index) => match packed::unpack(call, object) {
+            Some(unpacked) => *element(unpacked.as_tuple().unwrap_or_default(), index)?,
+            None => call.copy(*element(object.elements(), index)?),
+        },
     })
+}
+
+fn element(elements: &[BeamTerm], index: usize) -> Result<&BeamTerm, Failure> {
+    elements.get(index).ok_or(Failure::BadArg)
+}
+
+/// The key, which stands at `keypos`.
+#[inline]
+pub fn key(call: &Call<'_>, object: &Object<BeamTerm>, keypos: usize) -> Answer {
+    Ok(call.copy(*element(object.elements(), keypos - 1)?))
 }
 
 #[inline]
 pub fn whole(call: &Call<'_>, object: &Object<BeamTerm>) -> BeamTerm {
+    if let Some(unpacked) = packed::unpack(call, object) {
+        return unpacked;
+    }
     match object.whole() {
         Some(object) => call.copy(object),
         None => call.tuple(object.elements()),
@@ -71,8 +85,7 @@ pub fn with_key(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, keypos: usize)
 }
 
 fn keyed(call: &Call<'_>, object: &Object<BeamTerm>, keypos: usize, list: BeamTerm) -> Answer {
-    let key = part(call, object, Part::Element(keypos - 1))?;
-    Ok(call.tuple(&[key, list]))
+    Ok(call.tuple(&[key(call, object, keypos)?, list]))
 }
 
 /// Copies many objects, from the last to the first; the list so far is the live term.

@@ -29,7 +29,7 @@ type Settings<'a> = (
     bool,
     usize,
     Term<'a>,
-    (Atom, Atom, Atom, Atom),
+    (Atom, Atom, Atom, bool),
 );
 
 #[rustler::nif]
@@ -47,7 +47,7 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
             read_concurrency: read_concurrency.into(),
             write_concurrency: write_concurrency.into(),
             decentralized_counters: decentralized_counters.into(),
-            compressed: compressed.into(),
+            compressed,
         },
         ownership: Mutex::new(Ownership::default()),
         fixations: Mutex::default(),
@@ -172,10 +172,7 @@ fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
             atoms::decentralized_counters(),
             immediate(env, table.options.decentralized_counters),
         ),
-        (
-            atoms::compressed(),
-            immediate(env, table.options.compressed),
-        ),
+        (atoms::compressed(), table.options.compressed.encode(env)),
         (atoms::fixations(), fixations),
     ];
     Term::map_from_pairs(env, &facts)

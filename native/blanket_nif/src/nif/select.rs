@@ -88,7 +88,7 @@ fn select_at_once(
         }
         let objects: SmallVec<[_; 1]> = objects.iter().collect();
         for object in objects.iter().rev() {
-            if let Some(value) = spec.run(call, Subject::of(object)) {
+            if let Some(value) = spec.run(call, Subject::of(call, object)) {
                 list = call.cell(value.copy(call), list);
             }
         }
@@ -114,7 +114,7 @@ impl Work for SelectAll {
         let table = &self.table.table;
         let left = self.trail.follow(call, table, plan, slice, |portion| {
             for object in portion.objects {
-                if let Some(value) = spec.run(call, Subject::of(object)) {
+                if let Some(value) = spec.run(call, Subject::of(call, object)) {
                     *live = call.cell(value.copy(call), *live);
                 }
             }
@@ -159,7 +159,7 @@ impl Work for SelectCount {
         let KeptSpec { spec, plan, .. } = &*self.spec;
         let (table, count) = (&self.table.table, &mut self.count);
         let left = self.trail.follow(call, table, plan, slice, |portion| {
-            let holds = |object: &&_| spec.holds(call, Subject::of(object));
+            let holds = |object: &&_| spec.holds(call, Subject::of(call, object));
             *count += portion.objects.iter().filter(holds).count() as i64;
             Ok(Then::Further)
         })?;

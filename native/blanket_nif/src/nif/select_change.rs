@@ -3,7 +3,7 @@
 use blanket_core::{Change, Contended, Kind, Object, Parked, ParkedObjects, Position, Term};
 
 use super::select::{compile, uncovered};
-use super::write::object;
+use super::write::{kept, object};
 use crate::match_spec::{KeptSpec, Plan, Subject};
 use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::resource::{Ref, TableRef};
@@ -110,12 +110,12 @@ impl SelectChange {
         let KeptSpec { spec, plan, .. } = &*self.spec;
         let (table, action) = (&self.table.table, self.action);
         let change = |object: Object<BeamTerm>| {
-            let subject = Subject::of(&object);
+            let subject = Subject::of(call, &object);
             match action {
                 Action::Delete if spec.holds(call, subject) => Change::Delete,
                 Action::Delete => Change::Keep,
                 Action::Replace => match spec.run(call, subject) {
-                    Some(new) => Change::Replace(new.term()),
+                    Some(new) => Change::Replace(kept(call, &self.table, new.term())),
                     None => Change::Keep,
                 },
             }
@@ -171,7 +171,7 @@ impl SelectChange {
 /// Deletes the objects that match the second argument; answers how many.
 fn remove(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
-    let object = object(&table, call.args[1])?;
+    let object = object(call, &table, call.args[1])?;
     let removed = table.table.delete_object(object, call.guard)?;
     BeamTerm::small(removed as i64).ok_or(Failure::BadArg)
 }
@@ -179,8 +179,8 @@ fn remove(call: &Call<'_>) -> Answer {
 /// Replaces one object that matches the second argument by the third, which has the same key.
 fn exchange(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
-    let old = object(&table, call.args[1])?;
-    let new = object(&table, call.args[2])?;
+    let old = object(call, &table, call.args[1])?;
+    let new = object(call, &table, call.args[2])?;
     let keypos = table.table.keypos();
     let keys = [old, new].map(|object| object.elements()[keypos - 1]);
     let same = match table.table.kind() {

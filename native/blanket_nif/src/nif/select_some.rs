@@ -214,7 +214,7 @@ impl SelectSome {
                     live.key = call.copy(last);
                     return Ok(Then::StopWithin);
                 }
-                if let Some(value) = spec.run(call, Subject::of(object)) {
+                if let Some(value) = spec.run(call, Subject::of(call, object)) {
                     live.results = call.cell(value.copy(call), live.results);
                     *found += 1;
                 }

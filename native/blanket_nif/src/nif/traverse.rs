@@ -2,7 +2,7 @@
 
 use blanket_core::{Objects, StepError};
 
-use super::copy_out::{self, Part};
+use super::copy_out;
 use crate::atoms;
 use crate::fixation;
 use crate::raw::{Answer, Call, Failure, export};
@@ -127,8 +127,8 @@ fn behind<'g>(
 /// The key of the objects found, copied to the caller.
 fn key(call: &Call<'_>, found: &Found<'_>, keypos: usize) -> Answer {
     if let Some(object) = found.only() {
-        return copy_out::part(call, object, Part::Element(keypos - 1));
+        return copy_out::key(call, object, keypos);
     }
     let object = found.first().ok_or(Failure::BadArg)?;
-    copy_out::part(call, &object, Part::Element(keypos - 1))
+    copy_out::key(call, &object, keypos)
 }

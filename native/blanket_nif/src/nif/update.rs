@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::read::index;
 use crate::integer::Integer;
+use crate::packed;
 use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::resource::TableResource;
 use crate::term::BeamTerm;
@@ -180,7 +181,15 @@ fn update<R>(
         if updated == Updated::Default {
             *elements.get_mut(keypos - 1).ok_or(Failure::BadArg)? = key;
         }
-        change(elements, keypos)
+        if let Some(unpacked) = packed::unpack_elements(call, elements) {
+            *elements = Elements::from_slice(unpacked.as_tuple().unwrap_or_default());
+        }
+        let result = change(elements, keypos)?;
+        if table.options.compressed {
+            let object = packed::pack(call, call.tuple(elements), keypos);
+            *elements = Elements::from_slice(object.as_tuple().unwrap_or_default());
+        }
+        Ok(result)
     };
     let updated = table.table.update(key, default, call.guard, changed);
     updated.map_err(|error| match error {

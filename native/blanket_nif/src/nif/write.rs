@@ -2,6 +2,7 @@
 
 use super::bulk;
 use super::copy_out::{self, Part};
+use crate::packed;
 use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::reaper;
 use crate::resource::TableResource;
@@ -24,7 +25,9 @@ fn insert(call: &Call<'_>) -> Answer {
     if given.as_tuple().is_none() {
         return bulk::insert(call, table, BulkMode::Insert);
     }
-    table.table.insert(object(&table, given)?, call.guard)?;
+    table
+        .table
+        .insert(object(call, &table, given)?, call.guard)?;
     Ok(boolean(true))
 }
 
@@ -34,7 +37,9 @@ fn insert_new(call: &Call<'_>) -> Answer {
     if given.as_tuple().is_none() {
         return bulk::insert(call, table, BulkMode::InsertNew);
     }
-    let inserted = table.table.insert_new(object(&table, given)?, call.guard)?;
+    let inserted = table
+        .table
+        .insert_new(object(call, &table, given)?, call.guard)?;
     Ok(boolean(inserted))
 }
 
@@ -49,7 +54,7 @@ fn delete_object(call: &Call<'_>) -> Answer {
     let slice = Slice::new();
     table
         .table
-        .delete_object(object(&table, call.args[1])?, call.guard)?;
+        .delete_object(object(call, &table, call.args[1])?, call.guard)?;
     // It may have searched among many objects of one key.
     slice.charge(call);
     Ok(boolean(true))
@@ -68,11 +73,20 @@ fn take(call: &Call<'_>) -> Answer {
     copy_out::list(call, &objects, Part::Object)
 }
 
-/// `term` as an object of `table`: a tuple that has a key.
+/// `term` as an object of `table`: a tuple that has a key, as the table keeps it.
 #[inline]
-pub fn object(table: &TableResource, term: BeamTerm) -> Result<BeamTerm, Failure> {
+pub fn object(call: &Call<'_>, table: &TableResource, term: BeamTerm) -> Answer {
     match term.as_tuple() {
-        Some(elements) if elements.len() >= table.table.keypos() => Ok(term),
+        Some(elements) if elements.len() >= table.table.keypos() => Ok(kept(call, table, term)),
         _ => Err(Failure::BadArg),
+    }
+}
+
+/// An object as `table` keeps it.
+#[inline]
+pub fn kept(call: &Call<'_>, table: &TableResource, object: BeamTerm) -> BeamTerm {
+    match table.options.compressed {
+        false => object,
+        true => packed::pack(call, object, table.table.keypos()),
     }
 }

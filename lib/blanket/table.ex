@@ -445,7 +445,8 @@ defmodule Blanket.Table do
   """
   @spec delete_many(table, [term]) :: true
   def delete_many(table, keys) do
-    if length(keys) >= 0, do: Native.delete_many(table, keys)
+    _ = length(keys)
+    Native.delete_many(table, keys)
   catch
     :error, :badarg -> badarg([table, keys])
   end
@@ -741,7 +742,8 @@ defmodule Blanket.Table do
   """
   @spec lookup_many(table, [term]) :: [[object]]
   def lookup_many(table, keys) do
-    if length(keys) >= 0, do: Native.lookup_many(table, :lists.reverse(keys))
+    _ = length(keys)
+    Native.lookup_many(table, :lists.reverse(keys))
   catch
     :error, :badarg -> badarg([table, keys])
   end

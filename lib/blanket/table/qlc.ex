@@ -79,6 +79,7 @@ defmodule Blanket.Table.QLC do
   defp portions({objects, continuation}),
     do: append(objects, fn -> portions(Table.select(continuation)) end)
 
+  @dialyzer {:no_improper_lists, append: 2}
   defp append([object | objects], go_on), do: [object | append(objects, go_on)]
   defp append([], go_on), do: go_on
 

@@ -771,7 +771,8 @@ defmodule Blanket.Table do
   there from the beginning of the call to its end are matched exactly once; those that come or go
   meanwhile may be matched or not. This is so for all functions of this section.
 
-  When the key is all given in the pattern, it is looked up.
+  When the key is all given in the pattern, it is looked up. When its beginning is given, as in
+  `{:user, 7, :_}`, only what begins so is looked at in an `:ordered_set`.
 
       iex> table = Blanket.Table.new(:people, [:ordered_set])
       iex> Blanket.Table.insert(table, [{1, "Ada", :math}, {2, "Grace", :code}, {3, "Emmy", :math}])
@@ -901,7 +902,15 @@ defmodule Blanket.Table do
   true; a function that fails in a result answers `:EXIT`. `fun2ms/1` and `:ets.fun2ms/1` make match
   specifications of functions.
 
-  When the patterns give the whole key, the keys are looked up.
+  When the patterns give the whole key, the keys are looked up. In an `:ordered_set`, only what has
+  the beginning of the key that a pattern gives is looked at; guards that compare a variable with a
+  value narrow that further, when the variable is the key or what follows the known beginning of it:
+
+      iex> table = Blanket.Table.new(:orders, [:ordered_set])
+      iex> Blanket.Table.insert(table, for(user <- 1..9, day <- 1..365, do: {{user, day}, :paid}))
+      iex> in_june = [{:>=, :"$1", 152}, {:<, :"$1", 182}]
+      iex> length(Blanket.Table.select(table, [{{{7, :"$1"}, :_}, in_june, [:"$1"]}]))
+      30
 
       iex> table = Blanket.Table.new(:people, [:ordered_set])
       iex> Blanket.Table.insert(table, [{1, "Ada", 36}, {2, "Grace", 85}, {3, "Emmy", 53}])

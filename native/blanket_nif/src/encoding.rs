@@ -7,6 +7,7 @@
 
 use blanket_core::Encoding;
 
+use crate::cut::{Cut, Part};
 use crate::term::{BeamTerm, Type};
 
 /// Classes in term order; none is 0, which is what stands behind the last byte.
@@ -44,10 +45,38 @@ use Exactness::{Ends, Exact, Exceeds};
 pub fn encode(key: BeamTerm, out: &mut Encoding) {
     if let Some(value) = key.small_integer() {
         push_integer(value, out);
+    } else if let Some(cut) = key.as_cut() {
+        encode_cut(cut, out);
     } else if encode_part(key, out, Place::Alone) == Exceeds {
-        while !out.is_full() {
-            out.push(u8::MAX);
+        fill(out);
+    }
+}
+
+fn fill(out: &mut Encoding) {
+    while !out.is_full() {
+        out.push(u8::MAX);
+    }
+}
+
+/// The bytes of the keys that begin so, as far as all of them share these. Behind parts that are
+/// exact, the bytes of the keys go on.
+fn encode_cut(cut: &Cut, out: &mut Encoding) {
+    let place = match cut.parts() {
+        [Part::Whole(_)] => Place::Alone,
+        _ => Place::Within,
+    };
+    let mut exactness = Exact;
+    for part in cut.parts() {
+        exactness = match *part {
+            Part::Whole(term) => encode_part(term, out, place),
+            Part::Inside(term) => open(term, out),
+        };
+        if exactness != Exact {
+            break;
         }
+    }
+    if exactness == Exceeds || exactness == Exact && cut.is_behind() {
+        fill(out);
     }
 }
 
@@ -68,13 +97,11 @@ fn encode_part(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
         return Exact;
     }
     if let Some(elements) = term.as_tuple() {
-        out.push(class::TUPLE);
-        // A tuple has less than 2^24 elements.
-        out.extend(&(elements.len() as u32).to_be_bytes()[1..]);
+        open(term, out);
         return encode_all(elements, out);
     }
     if let Some((head, tail)) = term.as_cell() {
-        out.push(class::LIST);
+        open(term, out);
         return encode_all(&[head, tail], out);
     }
     match term.type_of() {
@@ -103,6 +130,19 @@ fn encode_part(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
         Type::Pid => encode_class(class::PID, out),
         Type::Tuple | Type::Other => encode_class(class::OTHER, out),
     }
+}
+
+/// What comes before the parts of a tuple or a list cell.
+fn open(term: BeamTerm, out: &mut Encoding) -> Exactness {
+    match term.as_tuple() {
+        None => out.push(class::LIST),
+        Some(elements) => {
+            out.push(class::TUPLE);
+            // A tuple has less than 2^24 elements.
+            out.extend(&(elements.len() as u32).to_be_bytes()[1..]);
+        }
+    }
+    if out.is_full() { Ends } else { Exact }
 }
 
 fn encode_all(parts: &[BeamTerm], out: &mut Encoding) -> Exactness {

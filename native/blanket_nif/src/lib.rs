@@ -3,6 +3,7 @@
 mod arena;
 mod atoms;
 mod cursor;
+mod cut;
 mod encoding;
 mod entry;
 mod fixation;

@@ -20,6 +20,7 @@ use rustler::sys::{
 
 use crate::arena::EnvArena;
 use crate::atoms;
+use crate::cut::Cut;
 use crate::encoding;
 
 /// A term of the BEAM.
@@ -47,6 +48,9 @@ pub enum Type {
 
 /// The last two bits of a word that points at a header.
 const BOXED: u64 = 2;
+
+/// The last two bits of a word that points at a [`Cut`]; no term of the VM's has them.
+const CUT: u64 = 0;
 
 /// The word of `[]`, an immediate.
 static NIL: AtomicU64 = AtomicU64::new(0);
@@ -136,6 +140,25 @@ impl BeamTerm {
     unsafe fn slot<'a>(self, index: usize) -> &'a AtomicU64 {
         // SAFETY: as promised; elements are words, aligned as such.
         unsafe { AtomicU64::from_ptr(self.header().add(1 + index)) }
+    }
+
+    /// A cut, as a key to go on from in an `ordered_set`. It can be compared and encoded, and nothing
+    /// else.
+    ///
+    /// # Safety
+    ///
+    /// The cut stays where it is as long as the term is used.
+    pub unsafe fn cut(cut: &Cut) -> Self {
+        const { assert!(align_of::<Cut>() > 3) };
+        // SAFETY: as promised.
+        unsafe { BeamTerm::from_word(ptr::from_ref(cut).expose_provenance() as u64) }
+    }
+
+    #[inline]
+    pub fn as_cut<'a>(self) -> Option<&'a Cut> {
+        // SAFETY: such a word comes from `BeamTerm::cut` only, whose caller keeps the cut.
+        (self.word() & 3 == CUT)
+            .then(|| unsafe { &*ptr::with_exposed_provenance(self.word() as usize) })
     }
 
     /// The elements, as the VM finds them.
@@ -478,7 +501,13 @@ impl Term for BeamTerm {
         if let (Some(one), Some(two)) = (self.small_integer(), other.small_integer()) {
             return one.cmp(&two);
         }
-        // SAFETY: the function takes any terms.
+        match (self.as_cut(), other.as_cut()) {
+            (None, None) => {}
+            (Some(one), Some(two)) => return one.compare(two),
+            (Some(cut), None) => return cut.compare_with_key(other),
+            (None, Some(cut)) => return cut.compare_with_key(self).reverse(),
+        }
+        // SAFETY: the function takes any terms of the VM's.
         unsafe { sys::enif_compare(self.0, other.0) }.cmp(&0)
     }
 
@@ -568,7 +597,7 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
             Err("small integers are not tagged as expected")
         } else if !immediate(&[atom, nil, pid]) || integer(&[atom, nil, pid]) {
             Err("atoms, [] and pids are not tagged as expected")
-        } else if heap.iter().any(|term| term.is_immediate()) {
+        } else if (heap.iter()).any(|term| term.is_immediate() || term.word() & 3 == CUT) {
             Err("terms on the heap are not tagged as expected")
         } else if heap
             .iter()

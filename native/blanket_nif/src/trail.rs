@@ -4,7 +4,7 @@ use blanket_core::{
     Direction, Kind, Object, Objects, Parked, ParkedObjects, Position, Table, Term,
 };
 
-use crate::match_spec::Plan;
+use crate::match_spec::{Plan, Range};
 use crate::raw::{Call, Failure};
 use crate::term::BeamTerm;
 use crate::yielding::Slice;
@@ -15,8 +15,9 @@ use crate::yielding::Slice;
 /// order.
 pub struct Trail {
     direction: Direction,
-    /// Keys of the plan that have been seen.
-    keys: usize,
+    /// Keys or ranges of the plan that have been seen.
+    seen: usize,
+    /// Where in the next range; `None` is its beginning.
     at: Option<Parked<BeamTerm>>,
     /// A key with many objects, and how many of them have been seen. They are kept until the next
     /// portion, for the last one is valid as long as they are.
@@ -50,7 +51,7 @@ impl Trail {
     pub fn new(direction: Direction) -> Self {
         Trail {
             direction,
-            keys: 0,
+            seen: 0,
             at: None,
             many: None,
         }
@@ -60,10 +61,18 @@ impl Trail {
     pub fn behind(key: BeamTerm, direction: Direction, plan: &Plan, kind: Kind) -> Option<Self> {
         let trail = Self::new(direction);
         match plan {
-            Plan::Anywhere => Some(Trail {
-                at: Some(Position::after(key).park()),
-                ..trail
-            }),
+            Plan::Ranges(ranges) => {
+                let is_passed =
+                    |at: &usize| place(*at, ranges, direction).is_passed(key, direction);
+                let seen = (0..ranges.len()).take_while(is_passed).count();
+                let is_ahead = |range: &Range| range.is_ahead(key, direction);
+                let within = seen < ranges.len() && !is_ahead(place(seen, ranges, direction));
+                Some(Trail {
+                    seen,
+                    at: within.then(|| Position::after(key).park()),
+                    ..trail
+                })
+            }
             Plan::Keys(keys) => {
                 let is_there = |there: &BeamTerm| match kind {
                     Kind::OrderedSet => there.compare(key).is_eq(),
@@ -71,7 +80,7 @@ impl Trail {
                 };
                 let at = keys.iter().position(is_there)?;
                 Some(Trail {
-                    keys: match direction {
+                    seen: match direction {
                         Direction::Forward => at + 1,
                         Direction::Backward => keys.len() - at,
                     },
@@ -91,10 +100,7 @@ impl Trail {
         mut visit: impl FnMut(Portion<'_>) -> Result<Then, Failure>,
     ) -> Result<Left, Failure> {
         let parked = self.at.take();
-        let mut position = match &parked {
-            Some(parked) => parked.unpark(),
-            None => Position::start(),
-        };
+        let mut position = parked.as_ref().map(Parked::unpark);
         let mut found = Vec::new();
         let left = loop {
             found.clear();
@@ -114,7 +120,7 @@ impl Trail {
                 Then::Further => {}
             }
         };
-        self.at = Some(position.park());
+        self.at = position.map(Position::park);
         left
     }
 
@@ -124,7 +130,7 @@ impl Trail {
         call: &Call<'g>,
         table: &'g Table<BeamTerm>,
         plan: &Plan,
-        position: &mut Position<'g, BeamTerm>,
+        position: &mut Option<Position<'g, BeamTerm>>,
         found: &mut Vec<Object<BeamTerm>>,
     ) -> Result<bool, Failure> {
         if self.some_of_many(found) {
@@ -132,26 +138,38 @@ impl Trail {
         }
         match plan {
             Plan::Keys(keys) => {
-                let at = match self.direction {
-                    Direction::Forward => self.keys,
-                    Direction::Backward => keys.len().wrapping_sub(self.keys + 1),
-                };
-                let Some(&key) = keys.get(at) else {
+                if self.is_at_last(plan) {
                     return Ok(true);
-                };
-                let objects = table.lookup(key, call.guard)?;
-                self.keys += 1;
+                }
+                let objects = table.lookup(*place(self.seen, keys, self.direction), call.guard)?;
+                self.seen += 1;
                 self.take(&objects, found);
                 Ok(self.is_at_end_of_key() && self.is_at_last(plan))
             }
-            Plan::Anywhere => {
-                let from = position.clone();
-                let next = table.scan(from, self.direction, Slice::OBJECTS, call.guard, found)?;
-                let Some(next) = next else {
-                    self.turn(table, found);
+            Plan::Ranges(ranges) => {
+                if self.is_at_last(plan) {
                     return Ok(true);
+                }
+                let (direction, range) = (self.direction, place(self.seen, ranges, self.direction));
+                let from = position.clone().unwrap_or_else(|| {
+                    // SAFETY: the plan stays where it is while this portion is looked for.
+                    unsafe { range.start(direction) }
+                });
+                let next = table.scan(from, direction, Slice::OBJECTS, call.guard, found)?;
+                let is_behind = |object: &Object<_>| {
+                    range.is_passed(object.elements()[table.keypos() - 1], direction)
                 };
-                *position = match next.many() {
+                let next = match next {
+                    Some(next) if !found.last().is_some_and(is_behind) => next,
+                    _ => {
+                        found.truncate(found.partition_point(|object| !is_behind(object)));
+                        self.turn(table, found);
+                        *position = None;
+                        self.seen += 1;
+                        return Ok(self.is_at_last(plan));
+                    }
+                };
+                *position = Some(match next.many() {
                     Some((objects, behind)) => {
                         found.clear();
                         self.many = Some((objects, 0));
@@ -162,7 +180,7 @@ impl Trail {
                         self.turn(table, found);
                         next
                     }
-                };
+                });
                 Ok(false)
             }
         }
@@ -213,8 +231,20 @@ impl Trail {
         self.many.as_ref().is_none_or(is_seen)
     }
 
-    /// Whether no key comes any more.
+    /// Whether no key or range comes any more.
     fn is_at_last(&self, plan: &Plan) -> bool {
-        matches!(plan, Plan::Keys(keys) if self.keys >= keys.len())
+        self.seen
+            >= match plan {
+                Plan::Keys(keys) => keys.len(),
+                Plan::Ranges(ranges) => ranges.len(),
+            }
+    }
+}
+
+/// What comes after `seen` others on the way.
+fn place<T>(seen: usize, all: &[T], direction: Direction) -> &T {
+    match direction {
+        Direction::Forward => &all[seen],
+        Direction::Backward => &all[all.len() - 1 - seen],
     }
 }

@@ -99,15 +99,18 @@ pub fn run(call: &Call<'_>, mut work: impl Work, mut live: BeamTerm) -> Answer {
             slice.charge(call);
             Ok(answer)
         }
-        Ok(Step::More) | Err(Failure::Contended) => {
-            let parked = Ref::new(Parked {
-                work: Mutex::new(Box::new(work)),
-                name: call.name,
-            });
-            Ok(call.schedule(go_on, &[parked.to_term(call.env), live]))
-        }
+        Ok(Step::More) | Err(Failure::Contended) => Ok(later(call, work, live)),
         Err(failure) => Err(failure),
     }
+}
+
+/// Gives up the scheduler, and goes on with `work` in another slice.
+pub fn later(call: &Call<'_>, work: impl Work, live: BeamTerm) -> BeamTerm {
+    let parked = Ref::new(Parked {
+        work: Mutex::new(Box::new(work)),
+        name: call.name,
+    });
+    call.schedule(go_on, &[parked.to_term(call.env), live])
 }
 
 unsafe extern "C" fn go_on(

@@ -107,6 +107,100 @@ defmodule Blanket.Table.MatchTest do
     end
   end
 
+  describe "where the keys are known" do
+    # What a call takes of the time of its process, at least: the machine may be busy.
+    defp reductions(fun) do
+      Enum.min(
+        for _ <- 1..20 do
+          {:reductions, before} = Process.info(self(), :reductions)
+          fun.()
+          {:reductions, behind} = Process.info(self(), :reductions)
+          behind - before
+        end
+      )
+    end
+
+    setup do
+      keys = for user <- 1..1000, order <- 1..200, do: {:user, user, order}
+      table = filled(:ordered_set, for(key <- keys, do: {key, :value}))
+      whole = reductions(fn -> Table.select_count(table, [{:_, [], [true]}]) end)
+      %{table: table, whole: whole}
+    end
+
+    for {what, key, guards, count} <- [
+          {"a key", {:user, 700, 100}, [], 1},
+          {"the beginning of a key", {:user, 700, :_}, [], 200},
+          {"the beginning of a key and a guard", {:user, 700, :"$1"}, [{:>, :"$1", 150}], 50},
+          {"guards on the beginning", {:user, :"$1", :_}, [{:"=<", 998, :"$1"}], 600},
+          {"a guard that is equal to the beginning", {:user, :"$1", :_}, [{:==, :"$1", 2}], 200},
+          {"guards on the key", :"$1",
+           [{:and, {:>=, :"$1", {{:user, 5, 1}}}, {:<, :"$1", {:const, {:user, 5, 9}}}}], 8},
+          {"guards that no key fits", :"$1", [{:<, :"$1", 1}, {:>, :"$1", 2}], 0}
+        ] do
+      test "only what #{what} leaves is looked at", %{table: table, whole: whole} do
+        spec = [{{unquote(Macro.escape(key)), :_}, unquote(Macro.escape(guards)), [true]}]
+        count = unquote(count)
+
+        for {function, args, expected} <- [
+              {:select_count, [spec], count},
+              {:select, [spec], List.duplicate(true, count)},
+              {:select_reverse, [spec], List.duplicate(true, count)},
+              {:select_replace, [put_in(spec, [Access.at(0), Access.elem(2)], [:"$_"])], count}
+            ] do
+          assert apply(Table, function, [table | args]) == expected
+          assert reductions(fn -> apply(Table, function, [table | args]) end) * 20 < whole
+        end
+      end
+    end
+
+    test "a deletion looks at nothing else", %{table: table, whole: whole} do
+      used =
+        reductions(fn ->
+          user = Table.info(table, :size) |> div(200)
+          spec = [{{{:user, user, :_}, :_}, [], [true]}]
+          assert Table.select_delete(table, spec) == 200
+        end)
+
+      assert used * 20 < whole
+      assert Table.info(table, :size) == 196_000
+    end
+
+    test "a search in portions begins and goes on there", %{table: table, whole: whole} do
+      spec = [{{{:user, :"$1", :"$2"}, :_}, [{:>, :"$1", 998}], [{{:"$1", :"$2"}}]}]
+
+      assert reductions(fn -> Table.select(table, spec, 10) end) * 20 < whole
+      {_, continuation} = Table.select(table, spec, 10)
+      assert {[{999, 11} | _], _} = Table.select(continuation)
+      assert reductions(fn -> Table.select(continuation) end) * 20 < whole
+      assert {[{1000, 200}, {1000, 199}], _} = Table.select_reverse(table, spec, 2)
+      assert reductions(fn -> Table.select_reverse(table, spec, 2) end) * 20 < whole
+    end
+
+    test "a guard that says which key is looked up in every type" do
+      for type <- @types do
+        table = filled(type, for(i <- 1..100_000, do: {i, i}))
+        whole = reductions(fn -> Table.select_count(table, [{:_, [], [true]}]) end)
+        spec = [{{:"$1", :"$2"}, [{:"=:=", :"$1", 77}], [:"$2"]}]
+        assert Table.select(table, spec) == [77]
+        assert reductions(fn -> Table.select(table, spec) end) * 20 < whole
+      end
+    end
+
+    test "clauses reach several ranges, in order and each object once" do
+      table = filled(:ordered_set, for(i <- 1..1000, do: {i, i}))
+      clause = fn low, high -> {{:"$1", :_}, [{:>=, :"$1", low}, {:<, :"$1", high}], [:"$1"]} end
+      spec = [clause.(500, 510), clause.(20, 30), clause.(25, 40), clause.(990, 2000)]
+      expected = Enum.concat([20..39, 500..509, 990..1000])
+      assert Table.select(table, spec) == expected
+      assert Table.select_reverse(table, spec) == Enum.reverse(expected)
+      assert table |> Table.select(spec, 3) |> all_portions() |> Enum.concat() == expected
+
+      assert Table.select_count(table, [
+               {{7, :_}, [], [true]} | [{{:"$1", :_}, [{:<, :"$1", 9}], [true]}]
+             ]) == 8
+    end
+  end
+
   describe "keys with many objects" do
     test "are searched, counted and deleted in part" do
       table = filled(:bag, for(key <- [:a, :b, :c], i <- 1..1000, do: {key, i}))

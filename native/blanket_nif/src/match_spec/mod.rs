@@ -10,8 +10,10 @@ mod expression;
 mod function;
 mod keeps_key;
 mod kept;
+mod limits;
 mod pattern;
 mod plan;
+mod range;
 mod variables;
 
 use blanket_core::Object;
@@ -26,6 +28,7 @@ use expression::Expression;
 pub use kept::KeptSpec;
 use pattern::Head;
 pub use plan::Plan;
+pub use range::Range;
 use variables::Variables;
 
 /// Left to the VM.
@@ -44,7 +47,7 @@ struct Clause {
     guards: Box<[Expression]>,
     /// The value of a body is that of its last expression, and expressions have no effects.
     body: Expression,
-    variables: usize,
+    variables: Variables,
 }
 
 /// Something to match: the elements of a tuple and, where it is at hand, the tuple.
@@ -122,7 +125,7 @@ impl Clause {
             head,
             guards: guards.into_boxed_slice(),
             body: body.into_iter().next_back().ok_or(Uncovered)?,
-            variables: variables.len(),
+            variables,
         })
     }
 
@@ -135,8 +138,8 @@ impl Clause {
 
     #[inline]
     fn run(&self, call: &Call<'_>, subject: Subject<'_>, bindings: &mut Bindings) -> Option<Value> {
-        if bindings.len() < self.variables {
-            bindings.resize(self.variables, BeamTerm::nil());
+        if bindings.len() < self.variables.len() {
+            bindings.resize(self.variables.len(), BeamTerm::nil());
         }
         if !self.head.matches(call, subject, bindings) {
             return None;

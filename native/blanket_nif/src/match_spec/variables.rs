@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::Uncovered;
+use crate::atoms;
 use crate::term::{BeamTerm, Type};
 
 /// The place of a variable's value.
@@ -24,18 +25,33 @@ pub enum Meaning {
 /// Numbers of more digits do not fit the VM's own.
 const DIGITS: usize = 9;
 
+#[inline]
 pub fn meaning(term: BeamTerm) -> Result<Meaning, Uncovered> {
-    if !term.is_immediate() || term.small_integer().is_some() || term.type_of() != Type::Atom {
-        return Ok(Meaning::Itself);
+    match term.is_immediate() && term.small_integer().is_none() {
+        true => meaning_of_atom(term),
+        false => Ok(Meaning::Itself),
     }
-    let meaning = term.with_text(|text| match text {
-        b"_" => Ok(Meaning::Anything),
-        b"$_" => Ok(Meaning::Whole),
-        b"$$" => Ok(Meaning::Bindings),
-        [b'$', digits @ ..] => number(digits),
-        _ => Ok(Meaning::Itself),
-    });
-    meaning.unwrap_or(Ok(Meaning::Itself))
+}
+
+fn meaning_of_atom(term: BeamTerm) -> Result<Meaning, Uncovered> {
+    // Those that are met most are known without their text.
+    let is = |atom: rustler::Atom| BeamTerm::from(atom) == term;
+    Ok(match () {
+        () if is(atoms::anything()) => Meaning::Anything,
+        () if is(atoms::first_variable()) => Meaning::Variable(1),
+        () if is(atoms::second_variable()) => Meaning::Variable(2),
+        () if is(atoms::third_variable()) => Meaning::Variable(3),
+        () if is(atoms::whole()) => Meaning::Whole,
+        () if is(atoms::bindings()) => Meaning::Bindings,
+        () if is(atoms::yes()) || term.type_of() != Type::Atom => Meaning::Itself,
+        () => {
+            let variable = term.with_text(|text| match text {
+                [b'$', digits @ ..] => number(digits),
+                _ => Ok(Meaning::Itself),
+            });
+            return variable.unwrap_or(Ok(Meaning::Itself));
+        }
+    })
 }
 
 fn number(digits: &[u8]) -> Result<Meaning, Uncovered> {

@@ -3,7 +3,6 @@
 //! A match specification that is not covered here is answered by `uncovered`.
 
 use blanket_core::{Direction, Kind};
-use smallvec::SmallVec;
 
 use crate::atoms;
 use crate::match_spec::{KeptSpec, MatchSpec, Plan, Subject};
@@ -49,61 +48,97 @@ fn select_reverse(call: &Call<'_>) -> Answer {
 
 /// All results in one list, which is built from its end.
 fn select_all(call: &Call<'_>, direction: Direction) -> Answer {
-    let table = call.table_to_read()?;
-    if let Some(results) = select_at_once(call, &table, direction)? {
-        return Ok(results);
-    }
-    let Some(spec) = compile(&table, call.args[1]) else {
-        return Ok(uncovered());
-    };
-    let work = SelectAll {
-        table: table.keep(),
-        spec,
-        trail: Trail::new(direction),
-    };
-    yielding::run(call, work, BeamTerm::nil())
+    search(call, Trail::new(direction), Found::List)
 }
 
-/// The results of a match specification for few keys with few objects.
-fn select_at_once(
-    call: &Call<'_>,
-    table: &Table<'_>,
-    direction: Direction,
-) -> Result<Option<BeamTerm>, Failure> {
+/// The number of objects for which the match specification comes to `true`.
+fn select_count(call: &Call<'_>) -> Answer {
+    search(call, Trail::new(Direction::Forward), Found::Count(0))
+}
+
+/// The match specification is kept only if the search takes more than one slice.
+fn search(call: &Call<'_>, trail: Trail, found: Found) -> Answer {
+    let table = call.table_to_read()?;
     // SAFETY: the source is an argument of this call.
     let Ok(spec) = (unsafe { MatchSpec::compile(call.args[1]) }) else {
-        return Ok(None);
+        return Ok(uncovered());
     };
-    let Plan::Keys(mut keys) = spec.plan(table.table.kind(), table.table.keypos()) else {
-        return Ok(None);
-    };
-    if direction == Direction::Backward {
-        keys.reverse();
-    }
+    let plan = spec.plan(table.table.kind(), table.table.keypos());
+    let mut search = Search { trail, found };
     let mut list = BeamTerm::nil();
-    for key in keys {
-        let objects = table.table.lookup(key, call.guard)?;
-        if objects.len() > Slice::OBJECTS {
-            return Ok(None);
+    let slice = Slice::new();
+    match search.go_on(call, &table.table, &spec, &plan, &mut list, &slice) {
+        Ok(Step::Done(answer)) => {
+            slice.charge(call);
+            Ok(answer)
         }
-        let objects: SmallVec<[_; 1]> = objects.iter().collect();
-        for object in objects.iter().rev() {
-            if let Some(value) = spec.run(call, Subject::of(call, object)) {
-                list = call.cell(value.copy(call), list);
-            }
+        Ok(Step::More) | Err(Failure::Contended) => {
+            let spec = compile(&table, call.args[1]).ok_or(Failure::BadArg)?;
+            let table = table.keep();
+            let search = KeptSearch {
+                table,
+                spec,
+                search,
+            };
+            Ok(yielding::later(call, search, list))
         }
+        Err(failure) => Err(failure),
     }
-    Ok(Some(list))
 }
 
-/// The live term is the list so far.
-struct SelectAll {
+struct Search {
+    trail: Trail,
+    found: Found,
+}
+
+enum Found {
+    /// The results are in the caller's list.
+    List,
+    Count(i64),
+}
+
+impl Search {
+    fn go_on(
+        &mut self,
+        call: &Call<'_>,
+        table: &blanket_core::Table<BeamTerm>,
+        spec: &MatchSpec,
+        plan: &Plan,
+        list: &mut BeamTerm,
+        slice: &Slice,
+    ) -> Result<Step, Failure> {
+        let found = &mut self.found;
+        let left = self.trail.follow(call, table, plan, slice, |portion| {
+            match found {
+                Found::List => {
+                    for object in portion.objects {
+                        if let Some(value) = spec.run(call, Subject::of(call, object)) {
+                            *list = call.cell(value.copy(call), *list);
+                        }
+                    }
+                }
+                Found::Count(count) => {
+                    let holds = |object: &&_| spec.holds(call, Subject::of(call, object));
+                    *count += portion.objects.iter().filter(holds).count() as i64;
+                }
+            }
+            Ok(Then::Further)
+        })?;
+        Ok(match (left, &self.found) {
+            (Left::SliceOver, _) => Step::More,
+            (_, Found::List) => Step::Done(*list),
+            (_, Found::Count(count)) => Step::Done(BeamTerm::small(*count).ok_or(Failure::BadArg)?),
+        })
+    }
+}
+
+struct KeptSearch {
     table: TableRef,
     spec: Ref<KeptSpec>,
-    trail: Trail,
+    search: Search,
 }
 
-impl Work for SelectAll {
+impl Work for KeptSearch {
     fn step(
         &mut self,
         call: &Call<'_>,
@@ -112,63 +147,7 @@ impl Work for SelectAll {
     ) -> Result<Step, Failure> {
         let KeptSpec { spec, plan, .. } = &*self.spec;
         let table = &self.table.table;
-        let left = self.trail.follow(call, table, plan, slice, |portion| {
-            for object in portion.objects {
-                if let Some(value) = spec.run(call, Subject::of(call, object)) {
-                    *live = call.cell(value.copy(call), *live);
-                }
-            }
-            Ok(Then::Further)
-        })?;
-        Ok(match left {
-            Left::SliceOver => Step::More,
-            Left::AtEnd | Left::Stopped => Step::Done(*live),
-        })
-    }
-}
-
-/// The number of objects for which the match specification comes to `true`.
-fn select_count(call: &Call<'_>) -> Answer {
-    let table = call.table_to_read()?;
-    let Some(spec) = compile(&table, call.args[1]) else {
-        return Ok(uncovered());
-    };
-    let work = SelectCount {
-        table: table.keep(),
-        spec,
-        trail: Trail::new(Direction::Forward),
-        count: 0,
-    };
-    yielding::run(call, work, BeamTerm::nil())
-}
-
-struct SelectCount {
-    table: TableRef,
-    spec: Ref<KeptSpec>,
-    trail: Trail,
-    count: i64,
-}
-
-impl Work for SelectCount {
-    fn step(
-        &mut self,
-        call: &Call<'_>,
-        _live: &mut BeamTerm,
-        slice: &Slice,
-    ) -> Result<Step, Failure> {
-        let KeptSpec { spec, plan, .. } = &*self.spec;
-        let (table, count) = (&self.table.table, &mut self.count);
-        let left = self.trail.follow(call, table, plan, slice, |portion| {
-            let holds = |object: &&_| spec.holds(call, Subject::of(call, object));
-            *count += portion.objects.iter().filter(holds).count() as i64;
-            Ok(Then::Further)
-        })?;
-        Ok(match left {
-            Left::SliceOver => Step::More,
-            Left::AtEnd | Left::Stopped => {
-                Step::Done(BeamTerm::small(self.count).ok_or(Failure::BadArg)?)
-            }
-        })
+        self.search.go_on(call, table, spec, plan, live, slice)
     }
 }
 

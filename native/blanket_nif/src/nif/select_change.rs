@@ -1,6 +1,8 @@
 //! Deleting and replacing objects by match specifications: each object at one instant.
 
-use blanket_core::{Change, Contended, Kind, Object, Parked, ParkedObjects, Position, Term};
+use blanket_core::{
+    Change, Contended, Direction, Kind, Object, Parked, ParkedObjects, Position, Term,
+};
 
 use super::select::{compile, uncovered};
 use super::write::{kept, object};
@@ -48,7 +50,7 @@ fn select_change(call: &Call<'_>, action: Action) -> Answer {
         table: table.keep(),
         spec,
         action,
-        keys: 0,
+        done: 0,
         at: None,
         many: None,
         changed: 0,
@@ -60,8 +62,9 @@ struct SelectChange {
     table: TableRef,
     spec: Ref<KeptSpec>,
     action: Action,
-    /// Keys of the plan that are done.
-    keys: usize,
+    /// Keys or ranges of the plan that are done.
+    done: usize,
+    /// Where in the next range; `None` is its beginning.
     at: Option<Parked<BeamTerm>>,
     /// A key with many objects, and how many of them are done.
     many: Option<(ParkedObjects<BeamTerm>, usize)>,
@@ -76,10 +79,7 @@ impl Work for SelectChange {
         slice: &Slice,
     ) -> Result<Step, Failure> {
         let parked = self.at.take();
-        let mut position = match &parked {
-            Some(parked) => parked.unpark(),
-            None => Position::start(),
-        };
+        let mut position = parked.as_ref().map(Parked::unpark);
         let step = loop {
             match self.portion(call, &mut position) {
                 Ok(Progress::Done) => {
@@ -91,7 +91,7 @@ impl Work for SelectChange {
                 Err(contended) => break Err(contended.into()),
             }
         };
-        self.at = Some(position.park());
+        self.at = position.map(Position::park);
         step
     }
 }
@@ -105,7 +105,7 @@ impl SelectChange {
     fn portion<'g>(
         &mut self,
         call: &Call<'g>,
-        position: &mut Position<'g, BeamTerm>,
+        position: &mut Option<Position<'g, BeamTerm>>,
     ) -> Result<Progress, Contended> {
         let KeptSpec { spec, plan, .. } = &*self.spec;
         let (table, action) = (&self.table.table, self.action);
@@ -131,23 +131,41 @@ impl SelectChange {
             }
             return Ok(Progress::Pending);
         }
-        let is_last;
         let next = match plan {
             Plan::Keys(keys) => {
-                let Some(&key) = keys.get(self.keys) else {
+                let Some(&key) = keys.get(self.done) else {
                     return Ok(Progress::Done);
                 };
                 let swept = table.sweep_key(key, call.guard, change)?;
-                self.keys += 1;
+                self.done += 1;
                 self.changed += swept.changed;
-                is_last = self.keys >= keys.len();
                 swept.next
             }
-            Plan::Anywhere => {
-                let from = position.clone();
+            Plan::Ranges(ranges) => {
+                let Some(range) = ranges.get(self.done) else {
+                    return Ok(Progress::Done);
+                };
+                let from = position.clone().unwrap_or_else(|| {
+                    // SAFETY: the plan stays where it is while this portion is swept.
+                    unsafe { range.start(Direction::Forward) }
+                });
+                let mut is_passed = false;
+                let change = |object: Object<BeamTerm>| {
+                    let key = object.elements()[table.keypos() - 1];
+                    is_passed = is_passed || range.is_passed(key, Direction::Forward);
+                    if is_passed {
+                        Change::Keep
+                    } else {
+                        change(object)
+                    }
+                };
                 let swept = table.sweep(from, Slice::OBJECTS, call.guard, change)?;
                 self.changed += swept.changed;
-                is_last = swept.next.is_none();
+                if is_passed || swept.next.is_none() {
+                    self.done += 1;
+                    *position = None;
+                    return Ok(Progress::Pending);
+                }
                 swept.next
             }
         };
@@ -155,16 +173,12 @@ impl SelectChange {
             match next.many() {
                 Some((objects, behind)) => {
                     self.many = Some((objects, 0));
-                    *position = behind;
-                    return Ok(Progress::Pending);
+                    *position = Some(behind);
                 }
-                None => *position = next,
+                None => *position = Some(next),
             }
         }
-        Ok(match is_last {
-            true => Progress::Done,
-            false => Progress::Pending,
-        })
+        Ok(Progress::Pending)
     }
 }
 

@@ -722,6 +722,7 @@ defmodule Blanket.Table do
       iex> Blanket.Table.get(table, 2, {2, "nobody"})
       {2, "nobody"}
   """
+  @spec get(table, term) :: object | nil
   @spec get(table, term, default) :: object | default when default: term
   def get(table, key, default \\ nil) do
     Native.get(table, key, default)
@@ -1443,6 +1444,7 @@ defmodule Blanket.Table do
       iex> :qlc.eval(query)
       ["Grace"]
   """
+  @spec table(table) :: :qlc.query_handle()
   @spec table(table, term) :: :qlc.query_handle()
   def table(table, options \\ []) do
     case QLC.table(table, options) do

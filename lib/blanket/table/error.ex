@@ -181,9 +181,10 @@ defmodule Blanket.Table.Error do
   defp with_table(:lookup_element, _facts, [table, key, pos | _default]) do
     reason = position(pos)
 
-    case objects_under(table, key) do
-      [] -> merge([{2, :no_key}, {3, reason}])
-      _objects -> %{3 => reason || {:beyond_object, pos}}
+    cond do
+      reason -> %{3 => reason}
+      objects_under(table, key) == [] -> %{2 => :no_key}
+      true -> %{3 => {:beyond_object, pos}}
     end
   end
 
@@ -194,15 +195,19 @@ defmodule Blanket.Table.Error do
 
   defp with_table(:update_counter, facts, [table, key, operations | default]) do
     default_reason = default(default, facts.keypos)
+    objects = objects_under(table, key) ++ Enum.filter(default, &is_tuple/1)
 
-    case objects_under(table, key) ++ default do
-      [] ->
-        merge([{2, :no_key}, {3, operations(operations)}])
+    case {operations(operations), objects} do
+      {nil, [object | _]} ->
+        merge([{3, counters(operations, object, facts.keypos)}, {4, default_reason}])
 
-      [object | _] ->
-        reason =
-          operations(operations) || counters(operations, object, facts.keypos, default_reason)
+      {nil, []} when default == [] ->
+        %{2 => :no_key}
 
+      {reason, []} when default == [] ->
+        merge([{2, :no_key}, {3, reason}])
+
+      {reason, _objects} ->
         merge([{3, reason}, {4, default_reason}])
     end
   end
@@ -290,9 +295,7 @@ defmodule Blanket.Table.Error do
   defp element({pos, _value}) when is_integer(pos), do: nil
   defp element(element), do: {:not_an_element, element}
 
-  defp counters(_operations, _object, _keypos, default_reason) when default_reason != nil, do: nil
-
-  defp counters(operations, object, keypos, nil) do
+  defp counters(operations, object, keypos) do
     first_wrong(List.wrap(operations), fn operation ->
       pos = if is_integer(operation), do: keypos + 1, else: elem(operation, 0)
 

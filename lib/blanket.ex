@@ -56,7 +56,8 @@ defmodule Blanket do
       end
 
   The heir asks when its table is an orphan and a process calls `receive_table/2`, so the owner has
-  to be registered before that.
+  to be registered before that. The heir waits for the answer: the function must not call a process
+  that may be waiting for a table, or for an owner to start, such as the owner's supervisor.
 
   ## Heirs
 
@@ -65,7 +66,7 @@ defmodule Blanket do
   may be killed like any process; its supervisor starts another.
   """
 
-  alias Blanket.{Application, Heir, Native, Receiver, Rendezvous, Table}
+  alias Blanket.{Application, Creation, Heir, Native, Receiver, Rendezvous, Table}
 
   @typedoc "What `c:get_owner_pid/1` of a module finds a process by."
   @type owner :: term
@@ -142,7 +143,8 @@ defmodule Blanket do
   an `ArgumentError`, as in `Blanket.Table.new/2`. A `:heir` among them is overridden.
 
   If a table is kept under this module, owner and name already, its heir is the answer and the table
-  stays untouched. So the same call serves the first start and every restart.
+  stays untouched. So the same call serves the first start and every restart. A table that another
+  process is just creating is waited for.
 
   ## Options
 
@@ -207,28 +209,26 @@ defmodule Blanket do
 
   defp keep_new(ref, keep, definition, populate) do
     settle_transient(ref)
-    if Native.kept(ref), do: :ok, else: create_kept(ref, keep, definition, populate)
-  end
 
-  defp create_kept(ref, keep, {name, table_opts}, populate) do
-    with {:ok, table} <- create_or_found(ref, name, table_opts),
-         :ok <- populate(table, populate),
-         {:error, _} = error <- keep(table, ref, keep) do
-      delete(table)
-      if error == {:error, :already_kept}, do: :ok, else: error
+    if Native.kept(ref) do
+      :ok
     else
-      # Another process was faster, or the table is kept now.
-      :found -> :ok
-      :ok -> :ok
-      {:error, reason} -> {:error, reason}
+      Creation.alone(ref, fn ->
+        # Another process may have been faster.
+        if Native.kept(ref), do: :ok, else: create_kept(ref, keep, definition, populate)
+      end)
     end
   end
 
-  defp create_or_found(ref, name, table_opts) do
-    {:ok, Table.new(name, table_opts)}
-  rescue
-    error in ArgumentError ->
-      if Native.kept(ref), do: :found, else: reraise(error, __STACKTRACE__)
+  defp create_kept(ref, keep, {name, table_opts}, populate) do
+    table = Table.new(name, table_opts)
+
+    with :ok <- populate(table, populate),
+         {:error, _} = error <- keep(table, ref, keep) do
+      delete(table)
+      # Two may have created it, each alone, when the application was started again meanwhile.
+      if error == {:error, :already_kept}, do: :ok, else: error
+    end
   end
 
   defp populate(table, populate) do
@@ -353,7 +353,8 @@ defmodule Blanket do
   @doc """
   Tells `heir` to stop waiting for `table`.
 
-  `{:error, :not_heir}` says that it is the heir of another table, and changes nothing. Other errors:
+  It may have been killed, and have a successor. `{:error, :not_heir}` says that it is the heir of
+  another table, or none, and changes nothing. Other errors:
   `:not_owner` when the caller does not own the table, `:not_kept`, and `{:table_not_found, table}`.
 
       iex> {:ok, heir} = Blanket.new(Blanket, self(), {:words, []})
@@ -367,9 +368,15 @@ defmodule Blanket do
         when reason: :not_heir | :not_owner | :not_kept | {:table_not_found, term}
   def abandon_table(table, heir) do
     with {:ok, ref} <- kept_as(table) do
-      if Rendezvous.ref_of_heir(heir) == {:ok, ref},
-        do: abandon_table(table),
-        else: {:error, :not_heir}
+      if heir_of?(heir, ref), do: abandon_table(table), else: {:error, :not_heir}
+    end
+  end
+
+  # Nobody knows whose heir it was that died long ago: the owner does.
+  defp heir_of?(heir, ref) do
+    case Rendezvous.ref_of_heir(heir) do
+      {:ok, other} -> other === ref
+      :error -> is_pid(heir) and node(heir) == node() and not Process.alive?(heir)
     end
   end
 
@@ -427,16 +434,20 @@ defmodule Blanket do
              do: claim_or_create(ref, opts)
 
       nil ->
-        with {:ok, table} <- create_table(ref, opts),
-             {:error, :already_kept} <- keep_created(table, ref) do
-          # Kept as something else, or created a moment too late.
-          if kept_as(table) == {:error, :not_kept} do
-            delete(table)
-            claim_or_create(ref, opts)
-          else
-            {:error, :already_kept}
-          end
-        end
+        create = fn -> if Native.kept(ref), do: :kept, else: create_and_keep(ref, opts) end
+        with :kept <- Creation.alone(ref, create), do: claim_or_create(ref, opts)
+    end
+  end
+
+  defp create_and_keep(ref, opts) do
+    keep = %{module: nil, owner: nil, name: ref, transient: false}
+
+    with {:ok, table} <- create_table(ref, opts),
+         {:error, :already_kept} <- with(:ok <- Native.keep(table, ref, keep), do: {:ok, table}) do
+      # Kept as something else, or created a moment too late: see create_kept/4.
+      if kept_as(table) == {:error, :not_kept},
+        do: delete(table) && :kept,
+        else: {:error, :already_kept}
     end
   end
 
@@ -467,11 +478,6 @@ defmodule Blanket do
     Table.info(table) != :undefined
   rescue
     ArgumentError -> false
-  end
-
-  defp keep_created(table, ref) do
-    keep = %{module: nil, owner: nil, name: ref, transient: false}
-    with :ok <- Native.keep(table, ref, keep), do: {:ok, table}
   end
 
   # The heir of a transient table deletes it only when it is told why the owner exited, which may

@@ -212,6 +212,72 @@ defmodule BlanketTest do
       assert Table.tab2list(table) == [a: 1]
     end
 
+    test "fills a named table once, also when others ask meanwhile" do
+      owner = self()
+      name = Counter.name()
+
+      populate = fn table ->
+        send(owner, {:populating, self()})
+        receive do: (:go_on -> Table.insert(table, {:a, 1}) && :ok)
+      end
+
+      new = fn -> Blanket.new(Blanket, owner, {name, [:named_table]}, populate) end
+      first = Task.async(new)
+      assert_receive {:populating, creator}
+      others = for _ <- 1..5, do: Task.async(new)
+      for task <- others, do: await_monitor(creation({Blanket, owner, name}), task.pid)
+      send(creator, :go_on)
+      assert [{:ok, heir}] = [first | others] |> Task.await_many() |> Enum.uniq()
+      assert Blanket.receive_table(heir) == {:ok, name}
+      assert Table.tab2list(name) == [a: 1]
+      refute_received {:populating, _}
+    end
+
+    test "creates the table when the process that was about to is killed, or fails" do
+      owner = self()
+      name = Counter.name()
+
+      for ending <- [:kill, {:error, :no}] do
+        first =
+          spawn(fn ->
+            Blanket.new(Blanket, owner, {name, [:named_table]}, fn _table ->
+              send(owner, :populating)
+              receive do: (answer -> answer)
+            end)
+          end)
+
+        assert_receive :populating
+        second = Task.async(fn -> Blanket.new(Blanket, owner, {name, [:named_table]}) end)
+        await_monitor(creation({Blanket, owner, name}), second.pid)
+        if ending == :kill, do: Process.exit(first, :kill), else: send(first, ending)
+        assert {:ok, _heir} = Task.await(second)
+        assert Blanket.receive_table() == {:ok, name}
+        Table.delete(name)
+      end
+    end
+
+    test "does not wait for itself" do
+      {:ok, heir} =
+        Blanket.new(Blanket, self(), {:t, []}, fn _table ->
+          {:ok, _heir} =
+            Blanket.new(Blanket, self(), {:t, []}, &(Table.insert(&1, {:a, 1}) && :ok))
+
+          :ok
+        end)
+
+      assert {:ok, table} = Blanket.receive_table(heir)
+      assert Table.tab2list(table) == [a: 1]
+    end
+
+    defp creation(ref) do
+      [{creation, _creator}] = Registry.lookup(Blanket.Creating, ref)
+      creation
+    end
+
+    defp await_monitor(watched, by) do
+      eventually(fn -> by in (watched |> Process.info(:monitored_by) |> elem(1)) end)
+    end
+
     test "overrides an heir among the options" do
       {:ok, _} = Blanket.new(Blanket, self(), {:t, [{:heir, self(), :data}]})
       {:ok, table} = Blanket.receive_table()
@@ -606,6 +672,15 @@ defmodule BlanketTest do
       assert Table.info(table) == :undefined
     end
 
+    test "takes the heir of before for the heir" do
+      {:ok, heir} = Blanket.new(Blanket, self(), {:t, []})
+      Counter.stop(heir, :kill)
+      {:ok, table} = Blanket.receive_table()
+      :sys.get_state(Heir.whereis({Blanket, self(), :t}))
+      assert Blanket.abandon_table(table, heir) == :ok
+      assert Heir.whereis({Blanket, self(), :t}) == nil
+    end
+
     test "frees what the table was kept as" do
       for _ <- 1..20 do
         {:ok, heir} = Blanket.new(Blanket, self(), {:t, []}, &(Table.insert(&1, {:a, 1}) && :ok))
@@ -658,6 +733,8 @@ defmodule BlanketTest do
       {:ok, other} = Blanket.new(Blanket, self(), {:other, []})
       {:ok, table} = Blanket.receive_table(:t)
       assert Blanket.abandon_table(table, other) == {:error, :not_heir}
+      assert Blanket.abandon_table(table, self()) == {:error, :not_heir}
+      assert Blanket.abandon_table(table, :other) == {:error, :not_heir}
       assert Blanket.abandon_table(:no_table) == {:error, {:table_not_found, :no_table}}
       assert Blanket.abandon_table(Table.new(:t, [])) == {:error, :not_kept}
     end
@@ -743,6 +820,31 @@ defmodule BlanketTest do
       answers = for _ <- 1..20, do: assert_receive({:answer, _})
       assert Enum.count(answers, &match?({:answer, {:ok, _}}, &1)) == 1
       assert Enum.count(answers, &(&1 == {:answer, {:error, :already_owned}})) == 19
+    end
+
+    test "creates one named table when many claim at once" do
+      parent = self()
+      ref = name = Counter.name()
+
+      create = fn ->
+        send(parent, {:creating, self()})
+        receive do: (:go_on -> {:ok, Table.new(name, [:named_table])})
+      end
+
+      claim = fn ->
+        answer = Blanket.claim_table(ref, create_table: create)
+        send(parent, {:answer, answer})
+        receive do: (:exit -> :ok)
+      end
+
+      spawn_link(claim)
+      assert_receive {:creating, creator}
+      for _ <- 1..5, do: await_monitor(creation(ref), spawn_link(claim))
+      send(creator, :go_on)
+      answers = for _ <- 1..6, do: assert_receive({:answer, _})
+      assert Enum.count(answers, &(&1 == {:answer, {:ok, name}})) == 1
+      assert Enum.count(answers, &(&1 == {:answer, {:error, :already_owned}})) == 5
+      assert Table.info(name, :owner) == creator
     end
 
     test "refuses the caller who owns it already" do

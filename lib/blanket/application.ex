@@ -23,7 +23,8 @@ defmodule Blanket.Application do
       {Registry, keys: :duplicate, name: Blanket.Waiting},
       Blanket.Crier,
       {DynamicSupervisor, [name: Blanket.Heir.Supervisor] ++ @restarts},
-      %{id: :recovery, start: {__MODULE__, :recover, []}}
+      %{id: :recovery, start: {__MODULE__, :recover, []}},
+      {Registry, keys: :unique, name: Blanket.Creating}
     ]
 
     Supervisor.start_link(
@@ -36,6 +37,7 @@ defmodule Blanket.Application do
   # Gives every kept table its heir, whenever the supervisor of the heirs has started.
   def recover do
     for {ref, _table, _data} <- Blanket.Native.kept(), do: Blanket.Heir.start(ref)
+    Rendezvous.forget_heirs_of_lost()
     Rendezvous.announce_start()
     :ignore
   end

@@ -76,14 +76,16 @@ defmodule Blanket.Heir do
   end
 
   @doc """
-  Returns when the heir has dealt with the exit of an owner who is dead already.
+  Returns when the heir has dealt with the exit of an owner who is dead already, or when that takes
+  too long: `c:Blanket.get_owner_pid/1` may wait for the process that calls this.
   """
-  @spec settle(term) :: :ok
-  def settle(ref) do
-    with pid when is_pid(pid) <- whereis(ref), do: GenServer.call(pid, :settle, :infinity)
+  @spec settle(term, timeout) :: :ok
+  def settle(ref, timeout \\ 5_000) do
+    with pid when is_pid(pid) <- whereis(ref), do: GenServer.call(pid, :settle, timeout)
     :ok
   catch
-    :exit, _ -> settle(ref)
+    :exit, {:timeout, _} -> :ok
+    :exit, _ -> settle(ref, timeout)
   end
 
   @doc """
@@ -157,8 +159,8 @@ defmodule Blanket.Heir do
   @impl true
   def handle_call(:settle, _from, heir) do
     case look(heir) do
-      {:ok, heir} -> {:reply, :ok, heir}
       {:gone, heir} -> {:stop, :normal, :ok, heir}
+      {_, heir} -> {:reply, :ok, heir, {:continue, :look}}
     end
   end
 
@@ -197,11 +199,12 @@ defmodule Blanket.Heir do
     end
   end
 
-  defp noreply({:ok, heir}), do: {:noreply, heir}
+  defp noreply({:owned, heir}), do: {:noreply, heir}
+  defp noreply({:orphan, heir}), do: {:noreply, offer(heir)}
   defp noreply({:gone, heir}), do: {:stop, :normal, heir}
 
-  # Brings the heir up to date with the native library, and offers an orphan to its owner.
-  @spec look(t) :: {:ok | :gone, t}
+  # Brings the heir up to date with the native library.
+  @spec look(t) :: {:owned | :orphan | :gone, t}
   defp look(heir) do
     case Native.kept(heir.ref) do
       nil ->
@@ -217,7 +220,7 @@ defmodule Blanket.Heir do
   end
 
   defp watch(heir, :undefined), do: look(heir)
-  defp watch(%{owner: {pid, _}} = heir, pid), do: {:ok, heir}
+  defp watch(%{owner: {pid, _}} = heir, pid), do: {:owned, heir}
 
   defp watch(%{owner: {previous, monitor}} = heir, _owner) do
     # Dead, and why is on its way here; alive, and it gave the table away.
@@ -230,12 +233,12 @@ defmodule Blanket.Heir do
     end
   end
 
-  defp watch(heir, :none), do: {:ok, heir |> wait() |> offer()}
+  defp watch(heir, :none), do: {:orphan, wait(heir)}
 
-  defp watch(%{candidate: {pid, _}} = heir, pid), do: {:ok, candidate_claimed(heir)}
+  defp watch(%{candidate: {pid, _}} = heir, pid), do: {:owned, candidate_claimed(heir)}
 
   defp watch(heir, pid) do
-    {:ok, stop_waiting(%{heir | owner: {pid, Process.monitor(pid)}})}
+    {:owned, stop_waiting(%{heir | owner: {pid, Process.monitor(pid)}})}
   end
 
   defp candidate_claimed(heir) do

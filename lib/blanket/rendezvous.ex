@@ -9,14 +9,14 @@ defmodule Blanket.Rendezvous do
   #     {{:heir, pid}, ref}      what the heir is, or was, the heir of
   #     {{:heirs, ref}, pids}    the heirs since the last hand-over, newest first
 
-  alias Blanket.Table
+  alias Blanket.{Native, Table}
 
   @predecessors 16
 
   @type wanted :: :any | :start | {:name, term} | {:ref, term}
 
   @doc """
-  Creates the table, unless an earlier run of the application did.
+  Creates the table, unless an earlier run of the application, or an earlier caller, did.
   """
   @spec open() :: :ok
   def open do
@@ -26,6 +26,9 @@ defmodule Blanket.Rendezvous do
     end
 
     :ok
+  rescue
+    # Somebody else did at this moment.
+    ArgumentError -> :ok
   end
 
   @spec open?() :: boolean
@@ -38,9 +41,10 @@ defmodule Blanket.Rendezvous do
   """
   @spec wait(wanted, (reference -> result)) :: result when result: term
   def wait(wanted, wait) do
+    open()
     alias = :erlang.alias()
     Table.insert(__MODULE__, {self(), alias, wanted})
-    forget_one_dead()
+    forget_dead_after(self())
 
     try do
       wait.(alias)
@@ -110,21 +114,42 @@ defmodule Blanket.Rendezvous do
   end
 
   @doc """
+  Forgets the heirs of what is kept no longer, whose tables were deleted when there was no heir.
+  """
+  @spec forget_heirs_of_lost() :: :ok
+  def forget_heirs_of_lost do
+    for {{:heirs, ref}, pids} = row <- Table.tab2list(__MODULE__), Native.kept(ref) == nil do
+      forget_heirs(pids)
+      # If it is kept again by now, its new heir has replaced this row.
+      Table.delete_object(__MODULE__, row)
+    end
+
+    :ok
+  end
+
+  @doc """
   What `heir` is the heir of, or was before it died.
   """
   @spec ref_of_heir(pid) :: {:ok, term} | :error
   def ref_of_heir(heir) do
-    case Table.lookup(__MODULE__, {:heir, heir}) do
+    case lookup({:heir, heir}) do
       [{_heir, ref}] -> {:ok, ref}
       [] -> :error
     end
   end
 
   defp heirs(ref) do
-    case Table.lookup(__MODULE__, {:heirs, ref}) do
+    case lookup({:heirs, ref}) do
       [{_ref, pids}] -> pids
       [] -> []
     end
+  end
+
+  # There is no table before the application has started for the first time.
+  defp lookup(key) do
+    Table.lookup(__MODULE__, key)
+  rescue
+    ArgumentError -> []
   end
 
   defp forget_heirs(pids) do
@@ -132,11 +157,15 @@ defmodule Blanket.Rendezvous do
     :ok
   end
 
-  # A process that is killed while it waits leaves its row behind. Each that comes looks at one
-  # neighbour, so that such rows do not pile up.
-  defp forget_one_dead do
-    pid = Table.next(__MODULE__, self())
-    if is_pid(pid) and not Process.alive?(pid), do: Table.delete(__MODULE__, pid)
+  # A process that is killed while it waits leaves its row behind. Each that comes takes away those
+  # that stand next to its own, so that there are never many more than there are other rows.
+  defp forget_dead_after(row) do
+    pid = Table.next(__MODULE__, row)
+
+    if is_pid(pid) and not Process.alive?(pid) do
+      Table.delete(__MODULE__, pid)
+      forget_dead_after(row)
+    end
   end
 
   defp flush(alias) do

@@ -44,7 +44,7 @@ defmodule Blanket.Table do
         * 2nd argument: :grace in the list: not a tuple
   """
 
-  alias Blanket.Native
+  alias Blanket.{Heir, Native}
   alias Blanket.Table.{Binaries, Error, MatchSpec, Options, QLC, Show}
   alias Blanket.Table.File, as: TableFile
 
@@ -142,7 +142,7 @@ defmodule Blanket.Table do
   """
   @spec delete(table) :: true
   def delete(table) do
-    Native.delete_table(table)
+    tell_heir(Native.delete_table(table))
   catch
     :error, :badarg -> badarg([table])
   end
@@ -331,10 +331,17 @@ defmodule Blanket.Table do
   """
   @spec give_away(table, pid, term) :: true
   def give_away(table, pid, data) do
-    Native.give_away(table, pid, data)
+    tell_heir(Native.give_away(table, pid, data))
   catch
     :error, :badarg -> badarg([table, pid, data])
   end
+
+  defp tell_heir({:kept, ref}) do
+    Heir.tell(ref)
+    true
+  end
+
+  defp tell_heir(:ok), do: true
 
   @doc """
   Makes the calling process the owner of an orphan: a table whose owner has exited or let go of it.

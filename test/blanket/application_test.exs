@@ -90,7 +90,13 @@ defmodule Blanket.ApplicationTest do
     with pid when is_pid(pid) <- Process.whereis(name), do: Counter.stop(pid, :kill)
   end
 
-  for part <- [Blanket.Heir.Supervisor, Blanket.Registry, Blanket.Waiting, Blanket.Crier] do
+  for part <- [
+        Blanket.Heir.Supervisor,
+        Blanket.Registry,
+        Blanket.Waiting,
+        Blanket.Crier,
+        Blanket.Creating
+      ] do
     test "#{inspect(part)} killed under load", %{owners: owners} do
       under_load(owners, 20, fn _n -> kill(unquote(part)) end)
     end
@@ -129,6 +135,33 @@ defmodule Blanket.ApplicationTest do
       assert {:ok, ^ref} = Native.unkeep(table)
       Heir.stop(ref)
     end
+  end
+
+  test "an heir whose table was deleted while there was none is forgotten" do
+    {:ok, table} = Blanket.claim_table(:deleted_meanwhile, create_table: {:t, []})
+    heir = Heir.whereis(:deleted_meanwhile)
+    :ok = Application.stop(:blanket)
+    Table.delete(table)
+    assert Rendezvous.ref_of_heir(heir) == {:ok, :deleted_meanwhile}
+    :ok = Application.start(:blanket)
+    assert Rendezvous.ref_of_heir(heir) == :error
+    assert Table.lookup(Rendezvous, {:heirs, :deleted_meanwhile}) == []
+  end
+
+  test "a VM in which the application has not run yet answers so" do
+    :ok = Application.stop(:blanket)
+    {:ok, _} = Table.claim(Rendezvous)
+    Table.delete(Rendezvous)
+    assert Blanket.new(Blanket, self(), {:t, []}) == {:error, {:not_started, :blanket}}
+    assert Blanket.receive_table(self()) == {:error, :transfer_timeout}
+    assert Blanket.abandon_table(Table.new(:t, []), self()) == {:error, :not_kept}
+    assert Blanket.receive_table(0) == {:error, :transfer_timeout}
+    # Who waits is served as soon as it runs.
+    receiving = Task.async(fn -> Blanket.receive_table() end)
+    eventually(fn -> Rendezvous.find(receiving.pid) end)
+    :ok = Application.start(:blanket)
+    {:ok, _heir} = Blanket.new(Blanket, receiving.pid, {:t, []})
+    assert {:ok, _table} = Task.await(receiving)
   end
 
   describe "while the application is stopped" do

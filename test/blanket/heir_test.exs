@@ -266,35 +266,46 @@ defmodule Blanket.HeirTest do
     assert Rendezvous.ref_of_heir(last) == {:ok, ref(name)}
   end
 
-  test "it ends when its table was deleted and the owner exits", %{name: name} do
+  test "the rows of processes that were killed while they waited do not pile up" do
+    waiting = fn -> for {pid, _, _} <- Table.tab2list(Rendezvous), is_pid(pid), do: pid end
+
+    killed =
+      for _ <- 1..200 do
+        pid = spawn(fn -> Blanket.receive_table(:infinity) end)
+        await_rendezvous(pid)
+        kill(pid)
+        pid
+      end
+
+    for _ <- 1..200, do: Blanket.receive_table(0)
+    assert Enum.count(waiting.(), &(&1 in killed)) < 100
+  end
+
+  test "it ends when its table is deleted, by its owner or another", %{name: name} do
     heir = new(name)
-    monitor = Process.monitor(heir)
-    parent = self()
+    {:ok, table} = Blanket.claim_table(name, create_table: {:t, [:public]})
+    other = Heir.whereis(name)
+    {orphan, _} = Native.kept(ref(name))
 
-    owner =
-      start_owner(name,
-        receive: fn ->
-          {:ok, table} = Blanket.receive_table()
-          Table.delete(table)
-          send(parent, :deleted)
-          receive do: (:never -> :ok)
-        end
-      )
-
-    assert_receive :deleted
-    kill(owner)
-    assert_receive {:DOWN, ^monitor, :process, ^heir, :normal}
+    for {heir, table} <- [{heir, orphan}, {other, table}] do
+      monitor = Process.monitor(heir)
+      Table.delete(table)
+      assert_receive {:DOWN, ^monitor, :process, ^heir, :normal}
+      assert Rendezvous.ref_of_heir(heir) == :error
+    end
   end
 
   test "a table that its owner gave away comes back when the new owner exits", %{name: name} do
     parent = self()
-    new(name)
+    heir = new(name)
     gifted = spawn(fn -> receive do: ({:"ETS-TRANSFER", _, _, _} -> send(parent, :gifted)) end)
 
     owner =
       start_owner(name,
         receive: fn ->
           {:ok, table} = Blanket.receive_table()
+          # It knows its owner, so nothing but the gift tells it of another.
+          :sys.get_state(heir)
           monitor = Process.monitor(gifted)
           Table.give_away(table, gifted, :gift)
           receive do: ({:DOWN, ^monitor, _, _, _} -> Blanket.receive_table())
@@ -303,6 +314,33 @@ defmodule Blanket.HeirTest do
 
     assert_receive :gifted
     assert_receive {:owner, ^owner, {:ok, _}, 1}
+  end
+
+  test "a call that waits for it to settle waits no longer than it may", %{name: name} do
+    heir = new(name, :transient)
+    :sys.suspend(heir)
+    assert Heir.settle(ref(name), 10) == :ok
+    :sys.resume(heir)
+    assert Heir.settle(ref(name)) == :ok
+  end
+
+  defmodule Slow do
+    use Blanket
+
+    @impl Blanket
+    def get_owner_pid(parent) do
+      send(parent, :asked)
+      receive do: (:answer -> nil)
+    end
+  end
+
+  test "it settles before it asks for the owner" do
+    {:ok, heir} = Blanket.new(Slow, self(), {:t, []}, :transient)
+    assert_receive :asked
+    send(heir, :answer)
+    assert Heir.settle({Slow, self(), :t}, :infinity) == :ok
+    assert_receive :asked
+    send(heir, :answer)
   end
 
   describe "a restart storm" do

@@ -48,6 +48,7 @@ rustler::atoms! {
     ok,
     error,
     not_owner,
+    kept,
     not_kept,
     already_kept,
     already_owned,

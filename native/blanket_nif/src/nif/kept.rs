@@ -83,6 +83,14 @@ fn claim<'a>(env: Env<'a>, table: TableRef, pid: LocalPid) -> NifResult<Term<'a>
     Ok(ok_or_error(env, answer))
 }
 
+/// `{:kept, reference}` for a kept table, `:ok` for another.
+pub fn whose_heir<'a>(env: Env<'a>, locked: &Locked) -> Term<'a> {
+    match locked.kept() {
+        Some(kept) => (atoms::kept(), load(env, &kept.reference)).encode(env),
+        None => rustler::types::atom::ok().encode(env),
+    }
+}
+
 fn check_owner(env: Env, locked: &Locked) -> Result<(), Refusal> {
     if locked.is_owner(env.pid().as_c_arg()) {
         Ok(())

@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicU64;
 use parking_lot::Mutex;
 use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
 
+use super::kept::whose_heir;
 use crate::atoms;
 use crate::fixation;
 use crate::ownership::{self, Access, Heir, Locked, Ownership, Protection};
@@ -69,12 +70,14 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
     Ok(identity(env, &table))
 }
 
+/// Answers [`whose_heir`] is to be told.
 #[rustler::nif]
-fn delete_table(env: Env, table: TableRef) -> NifResult<bool> {
+fn delete_table<'a>(env: Env<'a>, table: TableRef) -> NifResult<Term<'a>> {
     let mut locked = lock(env, &table)?;
     check_write(env, &table)?;
+    let answer = whose_heir(env, &locked);
     locked.delete();
-    Ok(true)
+    Ok(answer)
 }
 
 /// Answers the new name of a named table, the reference of another.
@@ -202,8 +205,14 @@ fn setopts<'a>(env: Env<'a>, table: TableRef, changes: (Term<'a>, Atom)) -> NifR
     Ok(true)
 }
 
+/// Answers [`whose_heir`] is to be told.
 #[rustler::nif]
-fn give_away<'a>(env: Env<'a>, table: TableRef, to: LocalPid, data: Term<'a>) -> NifResult<bool> {
+fn give_away<'a>(
+    env: Env<'a>,
+    table: TableRef,
+    to: LocalPid,
+    data: Term<'a>,
+) -> NifResult<Term<'a>> {
     let mut locked = lock_owned(env, &table)?;
     let from = *env.pid().as_c_arg();
     let to = *to.as_c_arg();
@@ -212,7 +221,7 @@ fn give_away<'a>(env: Env<'a>, table: TableRef, to: LocalPid, data: Term<'a>) ->
     }
     locked.pass_to(to).map_err(|_| Error::BadArg)?;
     locked.send_transfer(&to, &from, data.into());
-    Ok(true)
+    Ok(whose_heir(env, &locked))
 }
 
 pub fn lock<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {

@@ -331,7 +331,6 @@ impl<'a, D> Walk<'a, D> {
                             Direction::Forward => slots.end,
                             Direction::Backward => slots.start,
                         };
-                        let alone = slots.len() == 1;
                         for slot in slots {
                             let Some(entry) = body.entry(slot) else {
                                 continue;
@@ -339,11 +338,7 @@ impl<'a, D> Walk<'a, D> {
                             if entry.page != Entry::RUN {
                                 // SAFETY: the word of an entry is an object, and the guard
                                 // keeps it.
-                                let object = unsafe { T::from_word(entry.word) };
-                                out.push(match alone {
-                                    true => Object::take(object),
-                                    false => Object::fixed(object),
-                                });
+                                out.push(Object::take(unsafe { T::from_word(entry.word) }));
                                 continue;
                             }
                             if out.len() > first {

@@ -56,6 +56,7 @@ pub(crate) trait Directory<T: Term>: Send + Sync + Sized + 'static {
         guard: &'g Guard,
     ) -> Option<LockedOf<'g, T, Self>>;
 
-    /// Takes an empty leaf out, if that can be done now.
-    fn remove_empty(&self, empty: LockedOf<'_, T, Self>, context: Context<'_>, guard: &Guard);
+    /// Objects of this leaf were deleted: joins it to another where it has few left, if that can be
+    /// done now.
+    fn merge(&self, thin: LockedOf<'_, T, Self>, context: Context<'_>, guard: &Guard);
 }

@@ -1,6 +1,6 @@
 //! Leaves: where the entries of a table are.
 //!
-//! A leaf is a version lock, a body that holds the entries, and the pages of their objects. The
+//! A leaf is a version lock, a body that holds the entries, and the storage of their objects. The
 //! two kinds of body, [`hash`] and [`ordered`], keep the [`Body`] contract; all that is done to
 //! the objects of one key is done through a [`Group`], for both.
 
@@ -18,10 +18,11 @@ use smallvec::SmallVec;
 
 use crate::discard::defer_discard;
 use crate::lock::{Contended, Intact, Torn, VersionLock};
-use crate::object;
+use crate::object::{is_flat, write_flat};
 use crate::objects::Objects;
-use crate::page::{PageIndex, Pages, Source};
+use crate::page::{PageIndex, Source};
 use crate::run::Run;
+use crate::storage::Storage;
 use crate::table::Bounds;
 use crate::term::Term;
 use crate::usage::Usage;
@@ -36,6 +37,15 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub const RUN: PageIndex = PageIndex::MAX;
+    /// In place of a page's index: the object is flat, and in the leaf's slab.
+    pub const FLAT: PageIndex = PageIndex::MAX - 1;
+
+    pub fn of_flat<T: Term>(object: T) -> Self {
+        Entry {
+            word: object.to_word(),
+            page: Self::FLAT,
+        }
+    }
 
     /// The run that this entry leads to.
     ///
@@ -200,23 +210,23 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
 pub(crate) struct Leaf<T: Term, B: Body<T>> {
     pub lock: VersionLock,
     body: Atomic<B>,
-    pages: UnsafeCell<Pages<T>>,
+    storage: UnsafeCell<Storage<T>>,
 }
 
-// SAFETY: `pages` is touched only by the holder of the lock, `body` is atomic, and both may be
+// SAFETY: `storage` is touched only by the holder of the lock, `body` is atomic, and both may be
 // used on any thread.
 unsafe impl<T: Term, B: Body<T>> Sync for Leaf<T, B> {}
 // SAFETY: as above.
 unsafe impl<T: Term, B: Body<T>> Send for Leaf<T, B> {}
 
 impl<T: Term, B: Body<T>> Leaf<T, B> {
-    pub fn new(body: B, pages: Pages<T>, lock: VersionLock) -> Self {
+    pub fn new(body: B, storage: Storage<T>, lock: VersionLock) -> Self {
         let bytes = size_of::<Self>() + body.bytes();
-        pages.usage().add_bytes(bytes as isize);
+        storage.usage().add_bytes(bytes as isize);
         Leaf {
             lock,
             body: Atomic::new(body),
-            pages: UnsafeCell::new(pages),
+            storage: UnsafeCell::new(storage),
         }
     }
 
@@ -298,7 +308,8 @@ impl<T: Term, B: Body<T>> Drop for Leaf<T, B> {
             }
         }
         let bytes = size_of::<Self>() + body.bytes();
-        self.pages.get_mut().usage().add_bytes(-(bytes as isize));
+        let usage = self.storage.get_mut().usage();
+        usage.add_bytes(-(bytes as isize));
     }
 }
 
@@ -326,9 +337,9 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         self.leaf.body(guard)
     }
 
-    pub fn pages(&mut self) -> &mut Pages<T> {
-        // SAFETY: the lock is held, and `&mut self` is the only way to the pages.
-        unsafe { &mut *self.leaf.pages.get() }
+    pub fn storage(&mut self) -> &mut Storage<T> {
+        // SAFETY: the lock is held, and `&mut self` is the only way to the storage.
+        unsafe { &mut *self.leaf.storage.get() }
     }
 
     /// Keeps the leaf locked, to be [adopted](Leaf::adopt) later.
@@ -338,7 +349,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
 
     pub fn replace_body(&mut self, body: B, guard: &Guard) {
         let change = body.bytes() as isize - self.body(guard).bytes() as isize;
-        self.pages().usage().add_bytes(change);
+        self.storage().usage().add_bytes(change);
         let old = self
             .leaf
             .body
@@ -389,36 +400,57 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
             // SAFETY: the slot owned the run and is gone but for readers that hold a guard now.
             unsafe { defer_discard(guard, take_run::<T>(entry)) };
         } else {
-            self.forget(entry.page, context, guard);
+            self.forget(entry, context, guard);
         }
     }
 
-    /// Replaces the object in a slot. Where readers take flat objects it may overwrite one.
+    /// Replaces the object in a slot.
     pub fn replace_slot(
         &mut self,
         slot: usize,
         source: Source<'_, T>,
-        overwrites: bool,
         context: Context<'_>,
         guard: &Guard,
     ) {
         let body = self.body(guard);
         let Some(old) = body.entry(slot) else { return };
-        // SAFETY: the lock is held, and the caller's promise is that readers take flat objects.
-        if overwrites && unsafe { object::overwrite(T::from_word(old.word), source.elements()) } {
-            return;
+        let elements = source.elements();
+        if old.page == Entry::FLAT && is_flat(elements) {
+            // SAFETY: the lock is held, and a flat entry leads to a flat object of the slab; its
+            // arity is compared before it is written.
+            let object = unsafe { T::from_word(old.word) };
+            if object.arity() == elements.len() {
+                // SAFETY: as above.
+                return unsafe { write_flat(object, elements) };
+            }
         }
-        let (object, page, sparse) = self.pages().put(source, context.bounds);
-        let word = object.to_word();
-        body.set(slot, Entry { word, page });
-        self.forget(old.page, context, guard);
+        self.set_slot(slot, source, context, guard);
+        self.forget(old, context, guard);
+    }
+
+    /// Has a slot lead to a new object in place of what it leads to.
+    fn set_slot(
+        &mut self,
+        slot: usize,
+        source: Source<'_, T>,
+        context: Context<'_>,
+        guard: &Guard,
+    ) {
+        let (entry, sparse) = self.put(source, context.bounds);
+        self.body(guard).set(slot, entry);
         if let Some(sparse) = sparse {
             self.evacuate(sparse, context.bounds, guard);
         }
     }
 
-    fn forget(&mut self, page: PageIndex, context: Context<'_>, guard: &Guard) {
-        if self.pages().forget(page, guard) {
+    /// Puts an object where this leaf's are. The second answer is a page that ought to be evacuated.
+    pub fn put(&mut self, source: Source<'_, T>, bounds: &Bounds) -> (Entry, Option<PageIndex>) {
+        // SAFETY: the lock is held.
+        unsafe { self.storage().put(source, bounds) }
+    }
+
+    fn forget(&mut self, entry: Entry, context: Context<'_>, guard: &Guard) {
+        if let Some(page) = self.storage().forget(entry, guard) {
             self.evacuate(page, context.bounds, guard);
         }
     }
@@ -428,6 +460,13 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         if let Some(shrunk) = self.body(guard).shrunk(context.keypos, guard) {
             self.replace_body(shrunk, guard);
         }
+        if let Some(page) = self.storage().close_if_sparse(context.bounds, guard) {
+            self.evacuate(page, context.bounds, guard);
+        }
+        let slots = self.body(guard).slots();
+        if self.storage().has_sparse_slab(slots) {
+            self.renew_slab(context.bounds, guard);
+        }
     }
 
     /// Moves this leaf's objects out of a page that is mostly garbage, and so on for pages that
@@ -435,21 +474,44 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
     fn evacuate(&mut self, index: PageIndex, bounds: &Bounds, guard: &Guard) {
         let mut next = Some(index);
         while let Some(index) = next.take() {
-            let body = self.body(guard);
-            for slot in 0..body.slots() {
-                let Some(entry) = body.entry(slot).filter(|entry| entry.page == index) else {
-                    continue;
-                };
-                // SAFETY: the lock is held, so the entry is whole and its object alive.
-                let object = unsafe { T::from_word(entry.word) };
-                let (object, page, sparse) = self.pages().put(Source::Object(object), bounds);
-                let word = object.to_word();
-                body.set(slot, Entry { word, page });
-                self.pages().forget(index, guard);
-                next = next.or(sparse);
-            }
+            next = self.move_objects(index, bounds, guard, |locked, entry| {
+                locked.storage().forget(entry, guard);
+            });
             next = next.filter(|&next| next != index);
         }
+    }
+
+    /// Moves the flat objects to a slab with no vacancies.
+    fn renew_slab(&mut self, bounds: &Bounds, guard: &Guard) {
+        let old = self.storage().renew_slab();
+        self.move_objects(Entry::FLAT, bounds, guard, |_, _| {});
+        // SAFETY: all flat entries lead to the new slab now.
+        unsafe { old.retire(self.storage().usage(), guard) };
+    }
+
+    /// Puts the objects that are in one page, or the flat ones, there again where new objects go;
+    /// `moved` is told the entry that led to each. Answers a page that ought to be evacuated.
+    fn move_objects(
+        &mut self,
+        page: PageIndex,
+        bounds: &Bounds,
+        guard: &Guard,
+        mut moved: impl FnMut(&mut Self, Entry),
+    ) -> Option<PageIndex> {
+        let mut sparse = None;
+        let body = self.body(guard);
+        for slot in 0..body.slots() {
+            let Some(old) = body.entry(slot).filter(|entry| entry.page == page) else {
+                continue;
+            };
+            // SAFETY: the lock is held, so the entry is whole and its object alive.
+            let object = unsafe { T::from_word(old.word) };
+            let (entry, full) = self.put(Source::Object(object), bounds);
+            body.set(slot, entry);
+            moved(self, old);
+            sparse = sparse.or(full);
+        }
+        sparse
     }
 }
 
@@ -520,9 +582,8 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
             if !body.has_room(body.len() + 1) {
                 return Err(Full);
             }
-            let (object, page, sparse) = self.locked.pages().put(source, bounds);
-            let word = object.to_word();
-            body.insert(at, &self.probe, Entry { word, page });
+            let (entry, sparse) = self.locked.put(source, bounds);
+            body.insert(at, &self.probe, entry);
             self.slots.end += 1;
             if let Some(sparse) = sparse {
                 self.locked.evacuate(sparse, bounds, self.guard);
@@ -532,11 +593,11 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
         Ok(())
     }
 
-    /// Replaces the group's one object. Readers take flat objects of such groups.
+    /// Replaces the group's one object.
     pub fn replace(&mut self, source: Source<'_, T>) {
         let slot = self.slots.start;
         self.locked
-            .replace_slot(slot, source, true, self.context, self.guard);
+            .replace_slot(slot, source, self.context, self.guard);
     }
 
     /// Replaces one object that matches `old`, this very one if it is there. Answers whether there
@@ -556,7 +617,7 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
             .or_else(|| found(&|there| there.matches(old)));
         if let Some(slot) = slot {
             self.locked
-                .replace_slot(slot, source, false, self.context, self.guard);
+                .replace_slot(slot, source, self.context, self.guard);
         }
         slot.is_some()
     }
@@ -608,7 +669,7 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
 
     fn usage(&self) -> &Arc<Usage> {
         // SAFETY: the lock is held; `usage` never changes.
-        unsafe { (*self.locked.leaf.pages.get()).usage() }
+        unsafe { (*self.locked.leaf.storage.get()).usage() }
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry> {
@@ -639,7 +700,7 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
             return;
         };
         self.body().set(slot, Entry::of_run(run));
-        self.locked.forget(old.page, self.context, self.guard);
+        self.locked.forget(old, self.context, self.guard);
     }
 
     fn remove_slot(&mut self, slot: usize) {
@@ -678,8 +739,8 @@ pub(crate) fn collect<'g, T: Term, B: Body<T>>(
         found.take_one(unsafe { T::from_word(entry.word) });
     } else {
         let entries = slots.filter_map(|slot| body.entry(slot));
-        // SAFETY: the words are only looked into after the leaf was seen to have been intact.
-        found.set_few(entries.map(|entry| unsafe { T::from_word(entry.word) }));
+        // SAFETY: as above, for each.
+        found.take_few(entries.map(|entry| unsafe { T::from_word(entry.word) }));
     }
     Ok(())
 }

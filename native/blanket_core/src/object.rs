@@ -1,9 +1,9 @@
 //! An object as a reader sees it.
 //!
 //! Most objects never change: a new version of one is put elsewhere. But a *flat* object, a short
-//! tuple of immediates, is overwritten in place where its key has no other. So a reader does not
-//! follow the word of such an object but takes its elements along, and uses them only after it saw
-//! that the leaf was intact while it read.
+//! tuple of immediates, is overwritten in place. So a reader does not follow the word of such an
+//! object but takes its elements along, and uses them only after it saw that the leaf was intact
+//! while it read.
 
 use std::mem::MaybeUninit;
 
@@ -72,23 +72,22 @@ impl<T: Term> Object<T> {
     }
 }
 
-/// Overwrites an object that is flat, and stays so.
+/// Whether an object of these elements is flat: short, and nothing but immediates.
+#[inline]
+pub(crate) fn is_flat<T: Term>(elements: &[T]) -> bool {
+    elements.len() <= MOST && elements.iter().all(|element| element.is_immediate())
+}
+
+/// Writes the elements of a flat object.
 ///
 /// # Safety
 ///
-/// The object is in a page, the lock of the one leaf that it belongs to is held, and those who
-/// read it without that lock [take](Object::take) it.
-pub(crate) unsafe fn overwrite<T: Term>(object: T, elements: &[T]) -> bool {
-    let arity = object.arity();
-    let fits = arity == elements.len()
-        && arity <= MOST
-        && elements.iter().all(|element| element.is_immediate())
-        && (0..arity).all(|index| object.element(index).is_immediate());
-    if fits {
-        for (index, &element) in elements.iter().enumerate() {
-            // SAFETY: the caller's promise; old and new elements are immediates.
-            unsafe { object.set_element(index, element) };
-        }
+/// `object` is a flat object of a slab and has as many elements; they are immediates; the lock of
+/// the leaf is held; those who read it without that lock [take](Object::take) it.
+#[inline]
+pub(crate) unsafe fn write_flat<T: Term>(object: T, elements: &[T]) {
+    for (index, &element) in elements.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { object.set_element(index, element) };
     }
-    fits
 }

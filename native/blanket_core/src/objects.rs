@@ -20,11 +20,14 @@ pub struct Objects<'g, T: Term> {
     _guard: PhantomData<&'g Guard>,
 }
 
+/// Objects of one key that are held without an allocation.
+const FEW: usize = 12;
+
 enum Held<T: Term> {
     None,
     /// `one` is there.
     One,
-    Few(SmallVec<[T; 6]>),
+    Few(SmallVec<[Object<T>; FEW]>),
     Run(RunView<T>),
 }
 
@@ -50,10 +53,13 @@ impl<'g, T: Term> Objects<'g, T> {
         self.held = Held::One;
     }
 
-    /// The objects of a key that has several; such are not written in place.
-    #[cold]
-    pub(crate) fn set_few(&mut self, objects: impl Iterator<Item = T>) {
-        self.held = Held::Few(objects.collect());
+    /// The objects of a key that has several; they may be written while they are taken.
+    #[inline]
+    pub(crate) fn take_few(&mut self, objects: impl Iterator<Item = T>) {
+        self.held = Held::Few(SmallVec::new());
+        if let Held::Few(few) = &mut self.held {
+            few.extend(objects.map(Object::take));
+        }
     }
 
     #[cold]
@@ -82,7 +88,7 @@ impl<'g, T: Term> Objects<'g, T> {
             Held::None => None,
             // SAFETY: `held` says that it is there.
             Held::One => (at == 0).then(|| unsafe { self.one.assume_init() }),
-            Held::Few(objects) => objects.get(at).map(|&object| Object::fixed(object)),
+            Held::Few(objects) => objects.get(at).copied(),
             Held::Run(view) => view.get(at).map(Object::fixed),
         }
     }

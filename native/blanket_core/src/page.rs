@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crossbeam_epoch::Guard;
 
 use crate::discard::defer_discard;
+use crate::leaf::Entry;
 use crate::table::Bounds;
 use crate::term::{Arena, Term};
 use crate::usage::Usage;
@@ -160,10 +161,6 @@ impl<T: Term> Pages<T> {
         }
     }
 
-    pub fn usage(&self) -> &Arc<Usage> {
-        &self.usage
-    }
-
     /// Puts an object in the open page, or a large one in a page of its own. The second answer is
     /// a page that ought to be evacuated.
     pub fn put(
@@ -211,6 +208,23 @@ impl<T: Term> Pages<T> {
         self.is_sparse(index)
     }
 
+    /// Closes the open page where most of what was put there is garbage, and drops it where all is;
+    /// answers a page that ought to be evacuated. An object that is written again and again leaves
+    /// much garbage there on its way: so this is only for when one was deleted.
+    pub fn close_if_sparse(&mut self, bounds: &Bounds, guard: &Guard) -> Option<PageIndex> {
+        let open = self.open.filter(|&open| self.is_sparse(open))?;
+        let share = self.share(open);
+        if share.live > 0 && share.page.objects() < bounds.page_objects / 8 {
+            return None;
+        }
+        self.open = None;
+        if self.share(open).live == 0 {
+            self.drop_share(open, guard);
+            return None;
+        }
+        Some(open)
+    }
+
     /// An entry moves to a leaf whose pages are `other`; answers its page's index there.
     pub fn hand_on(
         &mut self,
@@ -255,7 +269,7 @@ impl<T: Term> Pages<T> {
         }
         let index = PageIndex::try_from(self.shares.len())
             .ok()
-            .filter(|&index| index != Self::NONE);
+            .filter(|&index| index < Entry::FLAT);
         self.shares.push(share);
         index.expect("a leaf has fewer pages than indices")
     }

@@ -15,7 +15,7 @@ use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
 use crate::objects::ParkedObjects;
 use crate::page::Source;
-use crate::table::{AnyDirectory, Kind, Table, with_directory};
+use crate::table::{AnyDirectory, Table, with_directory};
 use crate::term::Term;
 
 /// What becomes of an object.
@@ -97,7 +97,6 @@ impl<T: Term> Table<T> {
         Sweep {
             walk: self.walk(directory, Direction::Forward),
             context: shape.context(),
-            overwrites: matches!(shape.kind, Kind::Set | Kind::OrderedSet),
             guard,
             change,
             changed: 0,
@@ -109,8 +108,6 @@ impl<T: Term> Table<T> {
 struct Sweep<'a, 'g, D, F> {
     walk: Walk<'g, D>,
     context: Context<'a>,
-    /// Flat objects may be written in place.
-    overwrites: bool,
     guard: &'g Guard,
     change: F,
     changed: usize,
@@ -225,7 +222,7 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
                 }
                 Change::Replace(new) => {
                     let source = Source::Object(new);
-                    locked.replace_slot(slots.start, source, self.overwrites, self.context, guard);
+                    locked.replace_slot(slots.start, source, self.context, guard);
                     slots.start += 1;
                     self.changed += 1;
                 }
@@ -239,12 +236,10 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
         D: Directory<T>,
     {
         if self.deleted > 0 {
-            locked.pages().usage().add_objects(-self.deleted);
+            locked.storage().usage().add_objects(-self.deleted);
             locked.shrink(self.context, self.guard);
-            if locked.body(self.guard).len() == 0 {
-                let directory = self.walk.directory;
-                directory.remove_empty(locked, self.context, self.guard);
-            }
+            let directory = self.walk.directory;
+            directory.merge(locked, self.context, self.guard);
         }
     }
 }

@@ -524,10 +524,11 @@ impl<T: Term> Table<T> {
             if !locked.body(guard).covers(&probe) {
                 continue;
             }
+            let before = locked.body(guard).len();
             match change(&mut locked.group(probe, context, guard)) {
                 Ok(result) => {
-                    if locked.body(guard).len() == 0 {
-                        directory.remove_empty(locked, context, guard);
+                    if locked.body(guard).len() < before {
+                        directory.merge(locked, context, guard);
                     }
                     return Ok(result);
                 }

@@ -13,7 +13,7 @@ use crate::hint::Generation;
 use crate::leaf::hash::{HashBody, HashProbe, hash_of};
 use crate::leaf::{Context, Leaf, Locked, Seek};
 use crate::lock::VersionLock;
-use crate::page::Pages;
+use crate::storage::Storage;
 use crate::term::Term;
 use crate::usage::Usage;
 
@@ -48,7 +48,7 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
     fn new(usage: &Arc<Usage>) -> Self {
         let leaf = Box::new(Leaf::new(
             HashBody::empty(),
-            Pages::new(usage),
+            Storage::new(usage),
             VersionLock::new(),
         ));
         HashDirectory {
@@ -99,14 +99,19 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
             full.replace_body(body.widened(), guard);
             return None;
         }
-        let mut pages = Pages::new(&self.usage);
-        let mut renamed = vec![Pages::<T>::NONE; full.pages().len()];
-        let (lower, upper) =
-            body.split(|page| full.pages().hand_on(page, &mut pages, &mut renamed));
-        full.pages().drop_unused(guard);
+        let mut storage = Storage::new(&self.usage);
+        let mut renamed = full.storage().renaming();
+        // SAFETY: this leaf is locked, and nobody knows the other one yet.
+        let hand_on = |entry| unsafe { full.storage().hand_on(entry, &mut storage, &mut renamed) };
+        let (lower, upper) = body.split(hand_on);
+        full.storage().drop_unused(guard);
 
         let (prefix, depth) = (upper.prefix(), upper.depth());
-        let leaf = Box::into_raw(Box::new(Leaf::new(upper, pages, VersionLock::new_locked())));
+        let leaf = Box::into_raw(Box::new(Leaf::new(
+            upper,
+            storage,
+            VersionLock::new_locked(),
+        )));
         self.place(leaf, prefix, depth, guard);
         full.replace_body(lower, guard);
         if self.leaves.fetch_add(1, Ordering::Relaxed) >= context.bounds.spread {
@@ -117,7 +122,7 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
     }
 
     /// Hash leaves stay: an empty one takes little.
-    fn remove_empty(&self, _: Locked<'_, T, HashBody>, _: Context<'_>, _: &Guard) {}
+    fn merge(&self, _: Locked<'_, T, HashBody>, _: Context<'_>, _: &Guard) {}
 }
 
 impl<T: Term> HashDirectory<T> {

@@ -13,7 +13,8 @@ use crate::hint::Generation;
 use crate::leaf::ordered::{OrderedBody, OrderedProbe, Separator, Span};
 use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Seek, key_of};
 use crate::lock::VersionLock;
-use crate::page::Pages;
+use crate::page::Source;
+use crate::storage::Storage;
 use crate::term::Term;
 use crate::usage::Usage;
 
@@ -101,7 +102,7 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
             high: None,
         };
         let body = OrderedBody::empty(everything);
-        let leaf = Leaf::new(body, Pages::new(usage), VersionLock::new());
+        let leaf = Leaf::new(body, Storage::new(usage), VersionLock::new());
         let guard = &crossbeam_epoch::pin();
         directory
             .leaves
@@ -172,20 +173,18 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
             high: body.span.high.clone(),
         };
 
-        let mut pages = Pages::new(&self.usage);
-        let mut renamed = vec![Pages::<T>::NONE; full.pages().len()];
-        let moved: Vec<Entry> = entries[middle..]
-            .iter()
-            .map(|entry| Entry {
-                word: entry.word,
-                page: full.pages().hand_on(entry.page, &mut pages, &mut renamed),
-            })
-            .collect();
-        full.pages().drop_unused(guard);
+        let mut storage = Storage::new(&self.usage);
+        let mut renamed = full.storage().renaming();
+        let moved = entries[middle..].iter().map(|&entry| {
+            // SAFETY: this leaf is locked, and nobody knows the other one yet.
+            unsafe { full.storage().hand_on(entry, &mut storage, &mut renamed) }
+        });
+        let moved: Vec<Entry> = moved.collect();
+        full.storage().drop_unused(guard);
 
         let room = |used: usize| (used + used / 2).clamp(8, bounds.ordered_leaf);
         let upper = OrderedBody::build(upper, room(moved.len()), &moved, keypos);
-        let leaf = Leaf::new(upper, pages, VersionLock::new_locked());
+        let leaf = Leaf::new(upper, storage, VersionLock::new_locked());
         let low = LowKey::of(&separator);
         let added = self.leaves.get_or_insert(low, leaf, guard);
         let leaf: *const OrderedLeaf<T> = added.value();
@@ -200,16 +199,15 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         Some(unsafe { (*leaf).adopt() })
     }
 
-    /// The leaf below takes over the empty one's keys. Leaves are locked from below upwards by
-    /// those who wait; so the one below is only tried, and an empty leaf that stays now is found
-    /// again when it is emptied again.
-    fn remove_empty(
-        &self,
-        mut empty: Locked<'_, T, OrderedBody<T>>,
-        context: Context<'_>,
-        guard: &Guard,
-    ) {
-        let body = empty.body(guard);
+    /// The leaf below takes over a thin one's keys. Leaves are locked from below upwards by those
+    /// who wait; so the one below is only tried, and a thin leaf that stays now is found again when
+    /// it has become half as thin.
+    fn merge(&self, mut thin: Locked<'_, T, OrderedBody<T>>, context: Context<'_>, guard: &Guard) {
+        let body = thin.body(guard);
+        let most = context.bounds.ordered_leaf;
+        if body.used() > most / 8 || !(body.used() == 0 || body.used().is_power_of_two()) {
+            return;
+        }
         let Some(low) = body.span.low.clone() else {
             return;
         };
@@ -217,20 +215,31 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         let Some(mut lower) = self.leaf_at(&below, guard).try_lock() else {
             return;
         };
-        if !lower.body(guard).covers_seek(&below) {
+        let lower_body = lower.body(guard);
+        let used = lower_body.used() + body.used();
+        if !lower_body.covers_seek(&below) || used > most / 2 && body.used() > 0 {
             return;
         }
+        let mut entries = lower_body.entries(0..lower_body.used());
+        let thin_entries = body.entries(0..body.used());
+        entries.extend(thin_entries.into_iter().map(|entry| {
+            // SAFETY: the leaf is locked, so the word is an object.
+            let object = unsafe { T::from_word(entry.word) };
+            let (there, _) = lower.put(Source::Object(object), context.bounds);
+            thin.storage().forget(entry, guard);
+            there
+        }));
         let span = Span {
-            low: lower.body(guard).span.low.clone(),
+            low: lower_body.span.low.clone(),
             high: body.span.high.clone(),
         };
-        let lower_body = lower.body(guard);
-        let widened = lower_body.rebuilt(span, lower_body.capacity(), context.keypos);
+        let capacity = lower_body.capacity().max(used);
+        let widened = OrderedBody::build(span, capacity, &entries, context.keypos);
         lower.replace_body(widened, guard);
 
         let mut removed = OrderedBody::empty(body.span.clone());
         removed.removed = true;
-        empty.replace_body(removed, guard);
+        thin.replace_body(removed, guard);
         let low = LowKey::of(&low);
         self.generation.advance();
         if let Some(entry) = self.leaves.remove(&low, guard) {

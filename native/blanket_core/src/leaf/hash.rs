@@ -156,17 +156,16 @@ impl HashBody {
         Self::build(self.depth, self.prefix, self.capacity * 2, &entries)
     }
 
-    /// The two halves of this body. `hand_on` answers the page's index in the upper half's leaf.
-    pub fn split(&self, mut hand_on: impl FnMut(u16) -> u16) -> (Self, Self) {
+    /// The two halves of this body. `hand_on` answers an entry as the upper half's leaf has it.
+    pub fn split(&self, mut hand_on: impl FnMut(Entry) -> Entry) -> (Self, Self) {
         let depth = self.depth + 1;
         let bit = 1 << (64 - depth);
         let mut entries: Vec<(u64, u64)> = self.occupied().collect();
         let middle = entries.partition_point(|&(head, _)| head & bit == 0);
-        for (head, _) in &mut entries[middle..] {
-            let page = *head & PAGE_MASK;
-            if page != u64::from(Entry::RUN) {
-                *head = *head & !PAGE_MASK | u64::from(hand_on(page as u16));
-            }
+        for (head, word) in &mut entries[middle..] {
+            let moved = hand_on(entry_of(*head, *word));
+            *head = *head & !PAGE_MASK | u64::from(moved.page);
+            *word = moved.word;
         }
         (
             Self::roomy(depth, self.prefix, &entries[..middle]),

@@ -20,12 +20,22 @@ pub(crate) fn discard<T: Send + 'static>(thing: T) {
     }
 }
 
-/// Discards `thing` after the guards of now. Many such ends come together, wherever the epoch
-/// happens to advance: what takes long to drop, if only now and then, must not be dropped there.
+/// Drops `thing` after the guards of now, wherever the epoch happens to advance. Many such ends come
+/// together: this is for what a few blocks of memory are freed with.
 ///
 /// # Safety
 ///
 /// Only those who hold a guard now can still reach `thing`, which may be dropped on any thread.
+pub(crate) unsafe fn defer_drop<T: Send + 'static>(guard: &Guard, thing: T) {
+    // SAFETY: the caller's promise.
+    unsafe { guard.defer_unchecked(move || drop(thing)) };
+}
+
+/// As [`defer_drop`], for what takes longer to drop, if only now and then.
+///
+/// # Safety
+///
+/// As for [`defer_drop`].
 pub(crate) unsafe fn defer_discard<T: Send + 'static>(guard: &Guard, thing: T) {
     // SAFETY: the caller's promise.
     unsafe { guard.defer_unchecked(move || discard(thing)) };

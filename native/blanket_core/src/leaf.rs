@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Guard, Owned};
 use smallvec::SmallVec;
 
-use crate::discard::defer_discard;
+use crate::discard::{defer_discard, defer_drop};
 use crate::lock::{Contended, Intact, Torn, VersionLock};
 use crate::object::{is_flat, write_flat};
 use crate::objects::Objects;
@@ -356,7 +356,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
             .swap(Owned::new(body), Ordering::AcqRel, guard);
         // SAFETY: the old body, which is not null, is no longer reachable but for readers that hold
         // a guard now.
-        unsafe { defer_discard(guard, old.into_owned()) };
+        unsafe { defer_drop(guard, old.into_owned()) };
     }
 
     /// Makes room for that many entries without a split, as far as it can be made; answers whether

@@ -6,7 +6,7 @@
 
 use crossbeam_epoch::Guard;
 
-use crate::discard::defer_discard;
+use crate::discard::defer_drop;
 use crate::object::{is_flat, write_flat};
 use crate::term::{Arena, Term};
 use crate::usage::Usage;
@@ -81,7 +81,7 @@ impl<T: Term> Slab<T> {
 
     /// Most of the memory is vacant, of a leaf with so many slots.
     pub fn is_sparse(&self, slots: usize) -> bool {
-        self.vacancies >= LEAST_VACANCIES.max(slots / 16) && self.vacancies * 2 > self.objects
+        self.vacancies >= LEAST_VACANCIES.max(slots / 16) && self.vacancies > self.objects / 4 * 3
     }
 
     /// Lets go of the memory, for a slab that takes its place.
@@ -93,7 +93,7 @@ impl<T: Term> Slab<T> {
         usage.add_bytes(-(self.counted as isize));
         if let Some(arena) = self.arena {
             // SAFETY: the caller's promise; arenas may be dropped on any thread.
-            unsafe { defer_discard(guard, arena) };
+            unsafe { defer_drop(guard, arena) };
         }
     }
 

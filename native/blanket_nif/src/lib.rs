@@ -19,3 +19,7 @@ mod resource;
 mod term;
 mod trail;
 mod yielding;
+
+/// Tables are in the VM's memory: `erlang:memory/0` and the VM's own tools show what they take.
+#[global_allocator]
+static ALLOCATOR: rustler::EnifAllocator = rustler::EnifAllocator;

@@ -82,21 +82,27 @@ impl HashBody {
     const SMALLEST: usize = 8;
 
     pub fn empty() -> Self {
-        Self::build(0, 0, Self::SMALLEST, &[])
+        Self::build(0, 0, Self::SMALLEST, std::iter::empty())
     }
 
     /// A body of `entries`, which are in order.
-    fn build(depth: u32, prefix: u64, capacity: usize, entries: &[(u64, u64)]) -> Self {
+    fn build(
+        depth: u32,
+        prefix: u64,
+        capacity: usize,
+        entries: impl Iterator<Item = (u64, u64)>,
+    ) -> Self {
         let slack = 4 + capacity / 16;
         let mut slots: Vec<Slot> = Vec::with_capacity(capacity + slack);
-        let home = |head: u64| scale(head, depth, capacity);
-        for &(head, word) in entries {
-            let place = home(head).max(slots.len());
+        let mut len = 0;
+        for (head, word) in entries {
+            let place = scale(head, depth, capacity).max(slots.len());
             slots.resize_with(place, Slot::vacant);
             slots.push(Slot {
                 head: AtomicU64::new(head),
                 word: AtomicU64::new(word),
             });
+            len += 1;
         }
         let total = (capacity + slack).max(slots.len() + slack);
         slots.resize_with(total, Slot::vacant);
@@ -104,7 +110,7 @@ impl HashBody {
             depth,
             prefix,
             capacity,
-            len: AtomicUsize::new(entries.len()),
+            len: AtomicUsize::new(len),
             slots: slots.into_boxed_slice(),
         }
     }
@@ -112,7 +118,7 @@ impl HashBody {
     /// With room for as many again and a half.
     fn roomy(depth: u32, prefix: u64, entries: &[(u64, u64)]) -> Self {
         let capacity = (entries.len() * 2).max(Self::SMALLEST);
-        Self::build(depth, prefix, capacity, entries)
+        Self::build(depth, prefix, capacity, entries.iter().copied())
     }
 
     pub fn depth(&self) -> u32 {
@@ -152,8 +158,7 @@ impl HashBody {
 
     /// The same entries in twice the memory, whatever the bounds.
     pub fn widened(&self) -> Self {
-        let entries: Vec<_> = self.occupied().collect();
-        Self::build(self.depth, self.prefix, self.capacity * 2, &entries)
+        Self::build(self.depth, self.prefix, self.capacity * 2, self.occupied())
     }
 
     /// The two halves of this body. `hand_on` answers an entry as the upper half's leaf has it.
@@ -364,8 +369,8 @@ impl<T: Term> Body<T> for HashBody {
         while homes(entries) > capacity && capacity < most {
             capacity = (capacity * 2).min(most);
         }
-        let entries: Vec<_> = self.occupied().collect();
-        Some(Self::build(self.depth, self.prefix, capacity, &entries))
+        let entries = self.occupied();
+        Some(Self::build(self.depth, self.prefix, capacity, entries))
     }
 
     fn shrunk(&self, _keypos: usize, _guard: &Guard) -> Option<Self> {

@@ -17,8 +17,11 @@ use crate::directory::{Directory, LeafOf, LockedOf, ProbeOf};
 use crate::discard::discard;
 use crate::leaf::{Body, Full, Probe, key_of};
 use crate::lock::{Contended, Intact};
+use crate::object::is_flat;
+use crate::page::Source;
+use crate::storage::Block;
 use crate::table::{AnyDirectory, Kind, Shape, Store, Table};
-use crate::term::{Arena, Term};
+use crate::term::{Arena, Term, Tuples};
 
 /// What a list insert does about keys that are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +47,23 @@ pub enum Progress {
 struct Item<T> {
     rank: [u64; 2],
     object: T,
+    /// The object is in a block, which goes over to the table.
+    is_block: bool,
 }
 
 impl<T: Term> Item<T> {
-    fn of<D: Directory<T>>(object: T, keypos: usize) -> Self {
+    fn of<D: Directory<T>>(object: T, keypos: usize, is_block: bool) -> Self {
         Item {
             rank: ProbeOf::<T, D>::of(key_of(object, keypos)).rank(),
             object,
+            is_block,
+        }
+    }
+
+    fn source(&self) -> Source<'_, T> {
+        match self.is_block {
+            true => Source::Block(self.object),
+            false => Source::Object(self.object),
         }
     }
 
@@ -156,7 +169,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         loop {
             let (shape, mut locked) = (self.shape(), self.adopt(self.at));
             let context = shape.context();
-            let put = shape.put(&mut locked.group(probe, context, guard), item.object);
+            let put = shape.put(&mut locked.group(probe, context, guard), item.source());
             let Err(Full) = put else { return };
             let entries = locked.body(guard).len() + 1;
             if !locked.make_room(entries, context, guard) {
@@ -262,7 +275,7 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
         let keypos = store.shape.keypos;
         let mut items: Vec<_> = objects
             .iter()
-            .map(|&object| Item::of::<D>(object, keypos))
+            .map(|&object| Item::of::<D>(object, keypos, false))
             .collect();
         items.sort_by(|one, two| one.cmp::<D>(two, keypos));
         Batch {
@@ -344,7 +357,11 @@ impl<T: Term> Bulk<T> {
 struct Work<T: Term, D: Directory<T>> {
     mode: BulkMode,
     holding: Holding<T, D>,
-    /// Where the copies live until they are copied again to their leaves' pages.
+    /// Objects in blocks, which are ours until they are put in the table.
+    blocks: Vec<T>,
+    /// Where the copies of flat objects and of others live until they are copied again to the slabs
+    /// and pages of their leaves.
+    flat: T::Tuples,
     arenas: Vec<T::Arena>,
     /// Sorted portions of the list, the last one not yet sorted.
     portions: Vec<Vec<Item<T>>>,
@@ -412,6 +429,8 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
         Work {
             mode,
             holding: Holding::new(store, directory),
+            blocks: Vec::new(),
+            flat: T::Tuples::new(),
             arenas: Vec::new(),
             portions: Vec::new(),
             sorted: Vec::new(),
@@ -424,17 +443,8 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
     }
 
     fn push(&mut self, object: T) {
-        let bounds = &self.holding.shape().bounds;
-        let full = |arena: &T::Arena| arena.bytes() >= bounds.page_bytes;
-        if self.arenas.last().is_none_or(full) {
-            self.arenas.push(T::Arena::new());
-        }
-        let Some(arena) = self.arenas.last() else {
-            return;
-        };
-        // SAFETY: the arena is this insert's own.
-        let object = unsafe { arena.copy(object, T::Arena::size(object)) };
-        let item = Item::of::<D>(object, self.keypos());
+        let (object, is_block) = self.copy(object);
+        let item = Item::of::<D>(object, self.keypos(), is_block);
         match self.portions.last_mut() {
             Some(portion) if portion.len() < PORTION => portion.push(item),
             _ => {
@@ -444,6 +454,36 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                 self.portions.push(portion);
             }
         }
+    }
+
+    /// A copy, and whether it is in a block.
+    fn copy(&mut self, object: T) -> (T, bool) {
+        let elements = object.elements();
+        if is_flat(elements) {
+            return (self.flat.tuple(elements), false);
+        }
+        if let Some(bytes) = T::block_bytes(elements) {
+            let block = T::new_block(elements, bytes);
+            self.blocks.push(block);
+            return (block, true);
+        }
+        let bounds = &self.holding.shape().bounds;
+        let full = |arena: &T::Arena| arena.bytes() >= bounds.page_bytes;
+        if self.arenas.last().is_none_or(full) {
+            self.arenas.push(T::Arena::new());
+        }
+        let arena = self
+            .arenas
+            .last()
+            .expect("one was just pushed if there was none");
+        // SAFETY: the arena is this insert's own.
+        (unsafe { arena.copy(object, T::Arena::size(object)) }, false)
+    }
+
+    /// From here on all objects go to the table: a list insert that is dropped is finished first.
+    fn begin_to_put(&mut self) {
+        self.blocks.clear();
+        self.phase = Phase::Put(0);
     }
 
     fn sort_last(&mut self) {
@@ -481,12 +521,10 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                         Err(Contended) => return Progress::Contended,
                     }
                 }
-                Phase::Lock(_) => {
-                    self.phase = match self.mode {
-                        BulkMode::Insert => Phase::Put(0),
-                        BulkMode::InsertNew => Phase::Check(0),
-                    }
-                }
+                Phase::Lock(_) => match self.mode {
+                    BulkMode::Insert => self.begin_to_put(),
+                    BulkMode::InsertNew => self.phase = Phase::Check(0),
+                },
                 Phase::Check(at) => match self.sorted.get(*at) {
                     Some(item) if self.holding.is_there(item, guard) => {
                         self.phase = Phase::Unlock(false);
@@ -494,7 +532,7 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                     Some(_) => *at += 1,
                     None => {
                         self.holding.rewind();
-                        self.phase = Phase::Put(0);
+                        self.begin_to_put();
                     }
                 },
                 Phase::Put(at) if *at < self.sorted.len() => {
@@ -521,8 +559,10 @@ impl<T: Term, D: Directory<T>> Drop for Work<T, D> {
         while matches!(self.phase, Phase::Put(_)) {
             self.step(usize::MAX);
         }
-        if self.arenas.len() > 4 {
-            discard(std::mem::take(&mut self.arenas));
+        let blocks = std::mem::take(&mut self.blocks);
+        let blocks: Vec<Block<T>> = blocks.into_iter().map(Block).collect();
+        if blocks.len() > PORTION || self.arenas.len() > 4 {
+            discard((blocks, std::mem::take(&mut self.arenas)));
         }
     }
 }

@@ -308,7 +308,7 @@ impl<'a, D> Walk<'a, D> {
         let first = out.len();
         if let Place::Run(view, at) = &from.place {
             let end = view.len().min(at + max);
-            out.extend((*at..end).filter_map(|at| view.get(at).map(Object::fixed)));
+            out.extend((*at..end).filter_map(|at| view.get(at).map(Object::in_arena)));
             if end < view.len() || end > *at {
                 return Ok(Some(Position::at(Place::Run(view.clone(), end))));
             }
@@ -335,16 +335,16 @@ impl<'a, D> Walk<'a, D> {
                             let Some(entry) = body.entry(slot) else {
                                 continue;
                             };
+                            intact.check()?;
                             if entry.page != Entry::RUN {
-                                // SAFETY: the word of an entry is an object, and the guard
-                                // keeps it.
-                                out.push(Object::take(unsafe { T::from_word(entry.word) }));
+                                // SAFETY: the leaf was intact, so the entry is whole; the guard
+                                // keeps what it leads to.
+                                out.push(unsafe { Object::take(entry) });
                                 continue;
                             }
                             if out.len() > first {
                                 return Ok(Portion::Full);
                             }
-                            intact.check()?;
                             // SAFETY: the leaf was intact, so the entry is whole.
                             if let Some(run) = unsafe { entry.run::<T>(guard) } {
                                 return Ok(Portion::Run(run.view(guard)));

@@ -22,7 +22,7 @@ use crate::object::{is_flat, write_flat};
 use crate::objects::Objects;
 use crate::page::{PageIndex, Source};
 use crate::run::Run;
-use crate::storage::Storage;
+use crate::storage::{Block, Storage};
 use crate::table::Bounds;
 use crate::term::Term;
 use crate::usage::Usage;
@@ -40,10 +40,20 @@ impl Entry {
     /// In place of a page's index: the object is flat, and in the leaf's slab.
     pub const FLAT: PageIndex = PageIndex::MAX - 1;
 
+    /// In place of a page's index: the object is in a block of its own.
+    pub const BLOCK: PageIndex = PageIndex::MAX - 2;
+
     pub fn of_flat<T: Term>(object: T) -> Self {
         Entry {
             word: object.to_word(),
             page: Self::FLAT,
+        }
+    }
+
+    pub fn of_block<T: Term>(object: T) -> Self {
+        Entry {
+            word: object.to_word(),
+            page: Self::BLOCK,
         }
     }
 
@@ -299,15 +309,19 @@ impl<T: Term, B: Body<T>> Drop for Leaf<T, B> {
         let body = self.body.load(Ordering::Relaxed, guard);
         // SAFETY: as above; the body is never null.
         let body = unsafe { body.into_owned() };
-        for slot in 0..body.slots() {
-            if let Some(entry) = body.entry(slot)
-                && entry.page == Entry::RUN
-            {
+        let mut bytes = size_of::<Self>() + body.bytes();
+        for entry in (0..body.slots()).filter_map(|slot| body.entry(slot)) {
+            match entry.page {
                 // SAFETY: the entry owned its run, and nobody else can reach it.
-                drop(unsafe { take_run::<T>(entry) });
+                Entry::RUN => drop(unsafe { take_run::<T>(entry) }),
+                Entry::BLOCK => {
+                    // SAFETY: the entry owned its block, and nobody else can reach it.
+                    let block = Block(unsafe { T::from_word(entry.word) });
+                    bytes += block.bytes();
+                }
+                _ => {}
             }
         }
-        let bytes = size_of::<Self>() + body.bytes();
         let usage = self.storage.get_mut().usage();
         usage.add_bytes(-(bytes as isize));
     }
@@ -450,7 +464,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
     }
 
     fn forget(&mut self, entry: Entry, context: Context<'_>, guard: &Guard) {
-        if let Some(page) = self.storage().forget(entry, guard) {
+        if let Some(page) = self.storage().forget(entry, context.bounds, guard) {
             self.evacuate(page, context.bounds, guard);
         }
     }
@@ -475,14 +489,17 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         let mut next = Some(index);
         while let Some(index) = next.take() {
             next = self.move_objects(index, bounds, guard, |locked, entry| {
-                locked.storage().forget(entry, guard);
+                locked.storage().forget(entry, bounds, guard);
             });
             next = next.filter(|&next| next != index);
         }
     }
 
     /// Moves the flat objects to a slab with no vacancies.
-    fn renew_slab(&mut self, bounds: &Bounds, guard: &Guard) {
+    pub fn renew_slab(&mut self, bounds: &Bounds, guard: &Guard) {
+        if self.storage().has_no_flat() {
+            return;
+        }
         let old = self.storage().renew_slab();
         self.move_objects(Entry::FLAT, bounds, guard, |_, _| {});
         // SAFETY: all flat entries lead to the new slab now.
@@ -559,6 +576,7 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
             .map(|entry| unsafe { T::from_word(entry.word) })
     }
 
+    /// Whether an object that matches is there.
     pub fn contains(&self, object: T) -> bool {
         match self.run() {
             Some(run) => run.contains(object, self.guard),
@@ -728,19 +746,19 @@ pub(crate) fn collect<'g, T: Term, B: Body<T>>(
         found.clear();
         return Ok(());
     };
-    if entry.page == Entry::RUN {
-        intact.check()?;
+    intact.check()?;
+    if slots.len() == 1 {
+        // SAFETY: the leaf was intact, so the entry is whole; the guard keeps what it leads to.
+        match unsafe { entry.run(guard) } {
+            Some(run) => found.set_run(run.view(guard)),
+            // SAFETY: as above.
+            None => unsafe { found.take_one(entry) },
+        }
+        return Ok(());
     }
-    // SAFETY: the leaf was intact, so an entry that leads to a run is whole.
-    if let Some(run) = unsafe { entry.run(guard) } {
-        found.set_run(run.view(guard));
-    } else if slots.len() == 1 {
-        // SAFETY: the word of an entry is an object, and the guard keeps it.
-        found.take_one(unsafe { T::from_word(entry.word) });
-    } else {
-        let entries = slots.filter_map(|slot| body.entry(slot));
-        // SAFETY: as above, for each.
-        found.take_few(entries.map(|entry| unsafe { T::from_word(entry.word) }));
-    }
+    let entries: SmallVec<[Entry; 16]> = slots.filter_map(|slot| body.entry(slot)).collect();
+    intact.check()?;
+    // SAFETY: as above, for each.
+    unsafe { found.take_few(entries.into_iter()) };
     Ok(())
 }

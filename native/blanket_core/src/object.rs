@@ -7,68 +7,116 @@
 
 use std::mem::MaybeUninit;
 
+use crate::leaf::Entry;
 use crate::term::Term;
 
 /// An object as it was at one instant; valid while the guard lives that it was read under.
-#[derive(Clone, Copy)]
 pub struct Object<T> {
     object: T,
-    /// Of a flat object, its elements.
-    taken: u32,
-    elements: [T; MOST],
+    place: Place,
+    elements: [MaybeUninit<T>; MOST],
+}
+
+impl<T: Copy> Clone for Object<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Copy> Copy for Object<T> {}
+
+#[derive(Clone, Copy)]
+enum Place {
+    /// So many elements of it were taken.
+    Taken(u32),
+    Block,
+    Arena,
+}
+
+/// An object that can be named by its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole<T> {
+    /// It lives in a block.
+    Block(T),
+    Arena(T),
+}
+
+impl<T> Whole<T> {
+    pub fn term(self) -> T {
+        match self {
+            Whole::Block(term) | Whole::Arena(term) => term,
+        }
+    }
 }
 
 /// The largest arity of a flat object.
 const MOST: usize = 6;
 
 impl<T: Term> Object<T> {
-    /// For an object that is not written in place.
+    /// For an object that lives in an arena.
     #[inline]
-    pub(crate) fn fixed(object: T) -> Self {
+    pub(crate) fn in_arena(object: T) -> Self {
         Object {
             object,
-            taken: 0,
-            elements: [object; MOST],
+            place: Place::Arena,
+            elements: [MaybeUninit::uninit(); MOST],
         }
     }
 
-    /// For an object that may be written while it is taken: what came out means nothing then.
-    #[inline]
-    pub(crate) fn take(object: T) -> Self {
+    /// What the entry leads to, which is no run.
+    ///
+    /// # Safety
+    ///
+    /// The entry was read whole, and a guard keeps what it leads to. A flat object may be written
+    /// while it is taken: what came out means nothing then.
+    #[inline(always)]
+    pub(crate) unsafe fn take(entry: Entry) -> Self {
         let mut taken = MaybeUninit::uninit();
-        *Self::take_into(object, &mut taken)
+        // SAFETY: passed on.
+        *unsafe { Self::take_into(entry, &mut taken) }
     }
 
+    /// # Safety
+    ///
+    /// As for [`Object::take`].
     #[inline(always)]
-    pub(crate) fn take_into(object: T, place: &mut MaybeUninit<Self>) -> &mut Self {
-        let taken = place.write(Self::fixed(object));
-        let arity = object.arity();
-        if arity <= MOST {
-            let mut flat = true;
-            for (index, place) in taken.elements[..arity].iter_mut().enumerate() {
-                let element = object.element(index);
-                flat &= element.is_immediate();
-                *place = element;
+    pub(crate) unsafe fn take_into(entry: Entry, place: &mut MaybeUninit<Self>) -> &mut Self {
+        // SAFETY: the word of an entry that is no run is an object.
+        let object = unsafe { T::from_word(entry.word) };
+        let taken = place.write(Self::in_arena(object));
+        match entry.page {
+            Entry::BLOCK => taken.place = Place::Block,
+            Entry::FLAT => {
+                let arity = object.arity().min(MOST);
+                for (index, place) in taken.elements[..arity].iter_mut().enumerate() {
+                    place.write(object.element(index));
+                }
+                taken.place = Place::Taken(arity as u32);
             }
-            if flat {
-                taken.taken = arity as u32;
-            }
+            _ => {}
         }
         taken
     }
 
     #[inline]
     pub fn elements(&self) -> &[T] {
-        match self.taken {
-            0 => self.object.elements(),
-            taken => &self.elements[..taken as usize],
+        match self.place {
+            // SAFETY: so many were written.
+            Place::Taken(taken) => unsafe {
+                std::slice::from_raw_parts(self.elements.as_ptr().cast(), taken as usize)
+            },
+            _ => self.object.elements(),
         }
     }
 
     /// The object itself; `None` where it is flat, and may be something else by now.
     #[inline]
-    pub fn whole(&self) -> Option<T> {
-        (self.taken == 0).then_some(self.object)
+    pub fn whole(&self) -> Option<Whole<T>> {
+        match self.place {
+            Place::Taken(_) => None,
+            Place::Block => Some(Whole::Block(self.object)),
+            Place::Arena => Some(Whole::Arena(self.object)),
+        }
     }
 }
 

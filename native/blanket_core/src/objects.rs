@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use crossbeam_epoch::Guard;
 use smallvec::SmallVec;
 
+use crate::leaf::Entry;
 use crate::object::Object;
 use crate::run::RunView;
 use crate::term::Term;
@@ -46,19 +47,29 @@ impl<'g, T: Term> Objects<'g, T> {
         self.held = Held::None;
     }
 
-    /// The only object of a key, which may be written while it is taken.
+    /// The only object of a key.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::take`].
     #[inline(always)]
-    pub(crate) fn take_one(&mut self, object: T) {
-        Object::take_into(object, &mut self.one);
+    pub(crate) unsafe fn take_one(&mut self, entry: Entry) {
+        // SAFETY: passed on.
+        unsafe { Object::take_into(entry, &mut self.one) };
         self.held = Held::One;
     }
 
-    /// The objects of a key that has several; they may be written while they are taken.
+    /// The objects of a key that has several.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::take`], of each.
     #[inline]
-    pub(crate) fn take_few(&mut self, objects: impl Iterator<Item = T>) {
+    pub(crate) unsafe fn take_few(&mut self, entries: impl Iterator<Item = Entry>) {
         self.held = Held::Few(SmallVec::new());
         if let Held::Few(few) = &mut self.held {
-            few.extend(objects.map(Object::take));
+            // SAFETY: passed on.
+            few.extend(entries.map(|entry| unsafe { Object::take(entry) }));
         }
     }
 
@@ -89,7 +100,7 @@ impl<'g, T: Term> Objects<'g, T> {
             // SAFETY: `held` says that it is there.
             Held::One => (at == 0).then(|| unsafe { self.one.assume_init() }),
             Held::Few(objects) => objects.get(at).copied(),
-            Held::Run(view) => view.get(at).map(Object::fixed),
+            Held::Run(view) => view.get(at).map(Object::in_arena),
         }
     }
 
@@ -135,6 +146,6 @@ impl<T: Term> ParkedObjects<T> {
     }
 
     pub fn get(&self, at: usize) -> Option<Object<T>> {
-        self.0.get(at).map(Object::fixed)
+        self.0.get(at).map(Object::in_arena)
     }
 }

@@ -1,4 +1,5 @@
-//! Pages: arenas that many objects share, and a leaf's account of those it uses.
+//! Pages: arenas that many objects share, and a leaf's account of those it uses. They are for the
+//! objects that cannot live in blocks.
 //!
 //! A term in an arena cannot be freed alone. So a page counts its dead objects; when they are more
 //! than three quarters of those that were put there, the live ones move to another page and the old
@@ -96,12 +97,14 @@ impl<T: Term> Drop for Page<T> {
 pub(crate) enum Source<'a, T> {
     Object(T),
     Elements(&'a [T]),
+    /// An object in a block, which goes over to whoever is given it.
+    Block(T),
 }
 
 impl<T: Term> Source<'_, T> {
     pub fn size(&self) -> usize {
         match *self {
-            Source::Object(object) => T::Arena::size(object),
+            Source::Object(object) | Source::Block(object) => T::Arena::size(object),
             Source::Elements(elements) => T::Arena::tuple_size(elements),
         }
     }
@@ -109,20 +112,30 @@ impl<T: Term> Source<'_, T> {
     /// # Safety
     ///
     /// As for [`Arena::copy`].
-    unsafe fn copy(&self, size: usize, arena: &T::Arena) -> T {
+    unsafe fn copy(self, size: usize, arena: &T::Arena) -> T {
         // SAFETY: the caller's promise is the one that the arena asks for.
-        unsafe {
-            match *self {
-                Source::Object(object) => arena.copy(object, size),
+        let copy = unsafe {
+            match self {
+                Source::Object(object) | Source::Block(object) => arena.copy(object, size),
                 Source::Elements(elements) => arena.tuple(elements, size),
             }
-        }
+        };
+        self.discard();
+        copy
     }
 
     pub fn elements(&self) -> &[T] {
         match self {
-            Source::Object(object) => object.elements(),
+            Source::Object(object) | Source::Block(object) => object.elements(),
             Source::Elements(elements) => elements,
+        }
+    }
+
+    /// It is not needed after all.
+    pub fn discard(self) {
+        if let Source::Block(object) = self {
+            // SAFETY: the block was ours alone.
+            unsafe { object.free_block() };
         }
     }
 }
@@ -269,7 +282,7 @@ impl<T: Term> Pages<T> {
         }
         let index = PageIndex::try_from(self.shares.len())
             .ok()
-            .filter(|&index| index < Entry::FLAT);
+            .filter(|&index| index < Entry::BLOCK);
         self.shares.push(share);
         index.expect("a leaf has fewer pages than indices")
     }

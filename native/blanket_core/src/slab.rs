@@ -8,25 +8,25 @@ use crossbeam_epoch::Guard;
 
 use crate::discard::defer_drop;
 use crate::object::{is_flat, write_flat};
-use crate::term::{Arena, Term};
+use crate::term::{Term, Tuples};
 use crate::usage::Usage;
 
 pub(crate) struct Slab<T: Term> {
     /// Made with the first object.
-    arena: Option<T::Arena>,
+    tuples: Option<T::Tuples>,
     /// Bytes that the usage knows of.
     counted: usize,
     /// By arity, the objects that no entry leads to any more.
     vacant: Vec<Vec<T>>,
     vacancies: usize,
-    /// Objects in the arena, vacant ones included.
+    /// Objects that were made, vacant ones included.
     objects: usize,
 }
 
 impl<T: Term> Slab<T> {
     pub fn new() -> Self {
         Slab {
-            arena: None,
+            tuples: None,
             counted: 0,
             vacant: Vec::new(),
             vacancies: 0,
@@ -50,11 +50,10 @@ impl<T: Term> Slab<T> {
             return object;
         }
         self.objects += 1;
-        let before = self.arena.as_ref().map_or(0, T::Arena::bytes);
-        let arena = self.arena.get_or_insert_with(T::Arena::new);
-        // SAFETY: the lock is held, so nobody else adds to the arena.
-        let object = unsafe { arena.tuple(elements, T::Arena::tuple_size(elements)) };
-        let grown = arena.bytes() - before;
+        let before = self.tuples.as_ref().map_or(0, T::Tuples::bytes);
+        let tuples = self.tuples.get_or_insert_with(T::Tuples::new);
+        let object = tuples.tuple(elements);
+        let grown = tuples.bytes() - before;
         if grown > 0 {
             usage.add_bytes(grown as isize);
             self.counted += grown;
@@ -79,6 +78,11 @@ impl<T: Term> Slab<T> {
         self.vacancies += 1;
     }
 
+    /// No memory was needed yet.
+    pub fn is_empty(&self) -> bool {
+        self.objects == 0
+    }
+
     /// Most of the memory is vacant, of a leaf with so many slots.
     pub fn is_sparse(&self, slots: usize) -> bool {
         self.vacancies >= LEAST_VACANCIES.max(slots / 16) && self.vacancies > self.objects / 4 * 3
@@ -91,9 +95,9 @@ impl<T: Term> Slab<T> {
     /// No entry leads into the slab any more; only readers that hold a guard now may still read in it.
     pub unsafe fn retire(self, usage: &Usage, guard: &Guard) {
         usage.add_bytes(-(self.counted as isize));
-        if let Some(arena) = self.arena {
-            // SAFETY: the caller's promise; arenas may be dropped on any thread.
-            unsafe { defer_drop(guard, arena) };
+        if let Some(tuples) = self.tuples {
+            // SAFETY: the caller's promise; tuples may be dropped on any thread.
+            unsafe { defer_drop(guard, tuples) };
         }
     }
 

@@ -1,9 +1,11 @@
-//! Where the objects of a leaf are: flat ones in its slab, all others in its pages.
+//! Where the objects of a leaf are: flat ones in its slab, others in blocks of their own, and what
+//! no block can hold in its pages.
 
 use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
 
+use crate::discard::{defer_discard, defer_drop};
 use crate::leaf::Entry;
 use crate::object::is_flat;
 use crate::page::{PageIndex, Pages, Source};
@@ -15,6 +17,8 @@ use crate::usage::Usage;
 pub(crate) struct Storage<T: Term> {
     slab: Slab<T>,
     pages: Pages<T>,
+    /// Bytes of blocks that the usage does not know of yet.
+    uncounted: isize,
     usage: Arc<Usage>,
 }
 
@@ -23,6 +27,7 @@ impl<T: Term> Storage<T> {
         Storage {
             slab: Slab::new(),
             pages: Pages::new(usage),
+            uncounted: 0,
             usage: Arc::clone(usage),
         }
     }
@@ -36,16 +41,26 @@ impl<T: Term> Storage<T> {
     /// # Safety
     ///
     /// The lock of the leaf is held whose storage this is.
+    #[inline]
     pub unsafe fn put(
         &mut self,
         source: Source<'_, T>,
         bounds: &Bounds,
     ) -> (Entry, Option<PageIndex>) {
         let elements = source.elements();
+        if let Source::Block(object) = source {
+            // SAFETY: the object is in a block.
+            self.count(unsafe { object.bytes_of_block() } as isize);
+            return (Entry::of_block(object), None);
+        }
         if is_flat(elements) {
             // SAFETY: the caller holds the lock.
             let object = unsafe { self.slab.put(elements, &self.usage) };
             return (Entry::of_flat(object), None);
+        }
+        if let Some(bytes) = T::block_bytes(elements) {
+            self.count(bytes as isize);
+            return (Entry::of_block(T::new_block(elements, bytes)), None);
         }
         let (object, page, sparse) = self.pages.put(source, bounds);
         let word = object.to_word();
@@ -53,14 +68,29 @@ impl<T: Term> Storage<T> {
     }
 
     /// An entry is gone. Answers a page that ought to be evacuated.
-    pub fn forget(&mut self, entry: Entry, guard: &Guard) -> Option<PageIndex> {
+    #[inline]
+    pub fn forget(&mut self, entry: Entry, bounds: &Bounds, guard: &Guard) -> Option<PageIndex> {
+        // SAFETY: an entry that leads to no run leads to an object.
+        let object = || unsafe { T::from_word(entry.word) };
         match entry.page {
             Entry::RUN => None,
             Entry::FLAT => {
-                // SAFETY: a flat entry leads to an object of the slab, which lives as long as the
-                // slab.
-                self.slab
-                    .vacate(unsafe { T::from_word(entry.word) }, &self.usage);
+                self.slab.vacate(object(), &self.usage);
+                None
+            }
+            Entry::BLOCK => {
+                let block = Block(object());
+                let bytes = block.bytes();
+                self.count(-(bytes as isize));
+                let is_large = bytes >= bounds.large_object;
+                // SAFETY: no entry leads to the block any more; only readers that hold a guard now
+                // may still be at it.
+                unsafe {
+                    match is_large {
+                        true => defer_discard(guard, block),
+                        false => defer_drop(guard, block),
+                    }
+                }
                 None
             }
             page => self.pages.forget(page, guard).then_some(page),
@@ -77,12 +107,17 @@ impl<T: Term> Storage<T> {
         self.slab.is_sparse(slots)
     }
 
+    pub fn has_no_flat(&self) -> bool {
+        self.slab.is_empty()
+    }
+
     /// Begins a new slab; the one before is the answer, to be retired when it is empty.
     pub fn renew_slab(&mut self) -> Slab<T> {
         std::mem::replace(&mut self.slab, Slab::new())
     }
 
-    /// An entry goes to a leaf whose storage is `other`; answers what leads there to its object.
+    /// An entry goes to a leaf whose storage is `other`; answers what leads there to its object. A
+    /// flat object leaves nothing behind: the slab is to be renewed.
     ///
     /// # Safety
     ///
@@ -98,12 +133,17 @@ impl<T: Term> Storage<T> {
             Entry::FLAT => {
                 // SAFETY: the locks are held: the object is this leaf's, and the other slab is
                 // added to by nobody else.
-                let object = unsafe {
+                Entry::of_flat(unsafe {
                     let object = T::from_word(entry.word);
-                    self.slab.vacate(object, &self.usage);
                     other.slab.put(object.elements(), &other.usage)
-                };
-                Entry::of_flat(object)
+                })
+            }
+            Entry::BLOCK => {
+                // SAFETY: the entry leads to an object in a block.
+                let bytes = unsafe { T::from_word(entry.word).bytes_of_block() } as isize;
+                self.uncounted -= bytes;
+                other.uncounted += bytes;
+                entry
             }
             page => Entry {
                 page: self.pages.hand_on(page, &mut other.pages, renamed),
@@ -121,12 +161,40 @@ impl<T: Term> Storage<T> {
     pub fn renaming(&self) -> Renamed {
         vec![Pages::<T>::NONE; self.pages.len()]
     }
+
+    fn count(&mut self, bytes: isize) {
+        self.uncounted += bytes;
+        if self.uncounted.abs() >= COUNT_STEP {
+            self.usage.add_bytes(std::mem::take(&mut self.uncounted));
+        }
+    }
 }
 
 pub(crate) type Renamed = Vec<PageIndex>;
 
+/// Bytes that are counted together: counting is a shared write.
+const COUNT_STEP: isize = 256;
+
+/// An object in a block that nothing else will free.
+pub(crate) struct Block<T: Term>(pub T);
+
+impl<T: Term> Block<T> {
+    pub fn bytes(&self) -> usize {
+        // SAFETY: the object is in a block.
+        unsafe { self.0.bytes_of_block() }
+    }
+}
+
+impl<T: Term> Drop for Block<T> {
+    fn drop(&mut self) {
+        // SAFETY: the block is this one's.
+        unsafe { self.0.free_block() };
+    }
+}
+
 impl<T: Term> Drop for Storage<T> {
     fn drop(&mut self) {
-        self.usage.add_bytes(-(self.slab.counted() as isize));
+        let counted = self.slab.counted() as isize - self.uncounted;
+        self.usage.add_bytes(-counted);
     }
 }

@@ -12,7 +12,7 @@ use crate::cursor::{Position, Walk};
 use crate::directory::{Directory, LockedOf, ProbeOf};
 use crate::leaf::{Body, Context, Direction, Probe, key_of};
 use crate::lock::{Contended, Intact, Torn};
-use crate::object::Object;
+use crate::object::{Object, Whole};
 use crate::objects::ParkedObjects;
 use crate::page::Source;
 use crate::table::{AnyDirectory, Table, with_directory};
@@ -77,7 +77,7 @@ impl<T: Term> Table<T> {
         let Some(object) = objects.get(at) else {
             return Ok(0);
         };
-        let Some(term) = object.whole() else {
+        let Some(term) = object.whole().map(Whole::term) else {
             return Ok(0);
         };
         match change(object) {
@@ -212,7 +212,8 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
             // SAFETY: the lock is held, and the entry is none of a run.
             let object = unsafe { T::from_word(entry.word) };
             key = Some(key_of(object, self.context.keypos));
-            match (self.change)(Object::take(object)) {
+            // SAFETY: as above.
+            match (self.change)(unsafe { Object::take(entry) }) {
                 Change::Keep => slots.start += 1,
                 Change::Delete => {
                     locked.remove_slot(slots.start, self.context, guard);

@@ -117,12 +117,15 @@ impl Shape {
     pub fn put<T: Term, B: Body<T>>(
         &self,
         group: &mut Group<'_, '_, '_, T, B>,
-        object: T,
+        source: Source<'_, T>,
     ) -> Result<(), Full> {
-        let source = Source::Object(object);
-        match self.kind {
-            Kind::Set | Kind::OrderedSet if !group.is_empty() => group.replace(source),
-            Kind::Bag if group.contains(object) => {}
+        match (self.kind, source) {
+            (Kind::Set | Kind::OrderedSet, _) if !group.is_empty() => group.replace(source),
+            (Kind::Bag, Source::Object(object) | Source::Block(object))
+                if group.contains(object) =>
+            {
+                source.discard();
+            }
             _ => group.push(source)?,
         }
         Ok(())
@@ -251,7 +254,7 @@ impl<T: Term> Table<T> {
     pub fn insert(&self, object: T, guard: &Guard) -> Result<(), Contended> {
         with_directory!(self.store(guard), directory => {
             self.edit(directory, self.key(object), guard, |group| {
-                self.shape.put(group, object)
+                self.shape.put(group, Source::Object(object))
             })
         })
     }

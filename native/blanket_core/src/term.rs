@@ -11,6 +11,7 @@ use std::cmp::Ordering;
 /// was passed in, an epoch guard for a term that was read from a table.
 pub trait Term: Copy + Send + Sync + 'static {
     type Arena: Arena<Self>;
+    type Tuples: Tuples<Self>;
 
     /// The word; never 0.
     fn to_word(self) -> u64;
@@ -45,17 +46,39 @@ pub trait Term: Copy + Send + Sync + 'static {
     /// One element, read atomically: a flat object may be written meanwhile.
     fn element(self, index: usize) -> Self;
 
-    /// The elements of a tuple that is not being written: the caller's own, or one that is not
-    /// flat.
+    /// The elements of a tuple that is not being written.
     fn elements(&self) -> &[Self];
 
     /// Writes one element, atomically.
     ///
     /// # Safety
     ///
-    /// The tuple is in an arena, nobody else writes to it, and whoever reads it meanwhile uses
-    /// [`Term::element`]. Both the old element and the new one are immediates.
+    /// The tuple was made by [`Tuples::tuple`], nobody else writes to it, and whoever reads it
+    /// meanwhile uses [`Term::element`]. The new element is an immediate.
     unsafe fn set_element(self, index: usize, element: Self);
+
+    // A block is memory of its own that one tuple lives in, with all that is in it.
+
+    /// Bytes of a block for a tuple of these elements; `None` where it has to live in an arena.
+    fn block_bytes(elements: &[Self]) -> Option<usize>;
+
+    /// Copies a tuple of these elements to a block of so many bytes, which are what
+    /// [`Term::block_bytes`] answered.
+    fn new_block(elements: &[Self], bytes: usize) -> Self;
+
+    /// The bytes of a tuple's block.
+    ///
+    /// # Safety
+    ///
+    /// The tuple lives in a block.
+    unsafe fn bytes_of_block(self) -> usize;
+
+    /// Frees a block.
+    ///
+    /// # Safety
+    ///
+    /// The tuple lives in a block, which is freed once, and nobody uses the tuple any more.
+    unsafe fn free_block(self);
 }
 
 /// A place where copies of terms live until it is dropped as a whole.
@@ -84,6 +107,17 @@ pub trait Arena<T>: Send + Sync {
     ///
     /// As for [`Arena::copy`].
     unsafe fn tuple(&self, elements: &[T], size: usize) -> T;
+}
+
+/// A place where tuples of immediates live until it is dropped as a whole. Others may read what is
+/// there while one is added.
+pub trait Tuples<T>: Send + Sync {
+    fn new() -> Self;
+
+    /// Bytes that it takes.
+    fn bytes(&self) -> usize;
+
+    fn tuple(&mut self, elements: &[T]) -> T;
 }
 
 /// The leading bytes of a key's order-preserving encoding.

@@ -1,26 +1,25 @@
-//! Where the table's copies of terms live: memory that belongs to no process.
+//! Where the table's copies of terms live that are not in blocks: memory that belongs to no process.
 
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blanket_core::Arena;
-use bumpalo::Bump;
-use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
+use blanket_core::{Arena, Tuples};
+use rustler::sys::{self, ErlNifEnv};
 use smallvec::SmallVec;
 
+use crate::block::WORD;
 use crate::term::{BeamTerm, Type, make_tuple};
 
-/// Flat objects in memory of our own, and what points at other memory in an environment of
-/// `enif_alloc_env`, which is made when it is needed.
+/// An environment of `enif_alloc_env`, which is made when it is needed.
 ///
-/// One thread may add to it while others read what is in it: neither the memory of flat objects
-/// nor an environment moves a term when another is added. An environment allocates room behind the
-/// terms that are there, in the current heap fragment or a new one, and links what hangs off the
-/// heap (binaries, references to resources) at the head of a list that readers never look at. It
-/// is not collected; its terms stay where they are until it is freed as a whole.
+/// One thread may add to it while others read what is in it: an environment moves no term when
+/// another is added. It allocates room behind the terms that are there, in the current heap fragment
+/// or a new one, and links what hangs off the heap (binaries, references to resources) at the head of
+/// a list that readers never look at. It is not collected; its terms stay where they are until it is
+/// freed as a whole.
 pub struct EnvArena {
-    flat: UnsafeCell<Bump>,
     env: UnsafeCell<Option<NonNull<ErlNifEnv>>>,
     bytes: AtomicUsize,
 }
@@ -30,13 +29,8 @@ unsafe impl Send for EnvArena {}
 // SAFETY: as above; the calls that add to it are unsafe and demand one thread at a time.
 unsafe impl Sync for EnvArena {}
 
-const WORD: usize = size_of::<ErlNifTerm>();
 /// Bytes that an empty environment takes.
 const ENV: usize = 1024;
-/// Bytes of the first portion of memory for flat objects; each portion is twice the one before.
-const FIRST_PORTION: usize = 64;
-/// Bytes that a portion takes beyond what can be put there.
-const PORTION: usize = 64;
 /// Bytes of a binary beyond which the VM keeps them outside the heap.
 const HEAP_BINARY: usize = 64;
 const SMALL_MAP: usize = 32;
@@ -45,29 +39,6 @@ impl EnvArena {
     fn add_bytes(&self, bytes: usize) {
         let before = self.bytes.load(Ordering::Relaxed);
         self.bytes.store(before + bytes, Ordering::Relaxed);
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Arena::copy`].
-    unsafe fn flat_tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
-        // SAFETY: the caller is the only one to add to the arena.
-        let flat = unsafe { &mut *self.flat.get() };
-        let before = flat.allocated_bytes();
-        if before == 0 {
-            *flat = Bump::with_capacity(FIRST_PORTION);
-        }
-        let words: &mut [u64] = flat.alloc_slice_fill_with(elements.len() + 1, |at| match at {
-            0 => BeamTerm::tuple_header(elements.len()),
-            at => elements[at - 1].word(),
-        });
-        // SAFETY: a header and that many elements, which live as long as the arena.
-        let tuple = unsafe { BeamTerm::tuple_at(words.as_mut_ptr()) };
-        let grown = flat.allocated_bytes() - before;
-        if grown > 0 {
-            self.add_bytes(grown + PORTION);
-        }
-        tuple
     }
 
     /// # Safety
@@ -89,7 +60,6 @@ impl EnvArena {
 impl Arena<BeamTerm> for EnvArena {
     fn new() -> Self {
         EnvArena {
-            flat: UnsafeCell::new(Bump::with_capacity(0)),
             env: UnsafeCell::new(None),
             bytes: AtomicUsize::new(0),
         }
@@ -103,10 +73,7 @@ impl Arena<BeamTerm> for EnvArena {
         if term.is_immediate() {
             return 0;
         }
-        match term.as_tuple() {
-            Some(elements) if is_flat(elements) => (elements.len() + 1) * WORD,
-            _ => size_of_compound(term),
-        }
+        size_of_compound(term)
     }
 
     fn tuple_size(elements: &[BeamTerm]) -> usize {
@@ -115,25 +82,15 @@ impl Arena<BeamTerm> for EnvArena {
     }
 
     unsafe fn copy(&self, term: BeamTerm, size: usize) -> BeamTerm {
+        self.add_bytes(size);
         // SAFETY: the caller is the only one to add to the arena.
-        unsafe {
-            match term.as_tuple() {
-                Some(elements) if is_flat(elements) => self.flat_tuple(elements),
-                _ => {
-                    self.add_bytes(size);
-                    term.copy_to(self.env())
-                }
-            }
-        }
+        unsafe { term.copy_to(self.env()) }
     }
 
     unsafe fn tuple(&self, elements: &[BeamTerm], size: usize) -> BeamTerm {
+        self.add_bytes(size);
         // SAFETY: the caller is the only one to add to the arena.
         unsafe {
-            if is_flat(elements) {
-                return self.flat_tuple(elements);
-            }
-            self.add_bytes(size);
             let env = self.env();
             let copies: SmallVec<[BeamTerm; 16]> = elements
                 .iter()
@@ -144,16 +101,71 @@ impl Arena<BeamTerm> for EnvArena {
     }
 }
 
-fn is_flat(elements: &[BeamTerm]) -> bool {
-    elements.iter().all(|element| element.is_immediate())
-}
-
 impl Drop for EnvArena {
     fn drop(&mut self) {
         if let Some(env) = self.env.get_mut() {
             // SAFETY: made by enif_alloc_env, freed once; nobody holds a term of it any more.
             unsafe { sys::enif_free_env(env.as_ptr()) };
         }
+    }
+}
+
+/// Tuples of immediates in memory of our own.
+pub struct Chunks {
+    chunks: Vec<Box<[MaybeUninit<u64>]>>,
+    /// Words of the last chunk that are in use.
+    used: usize,
+    words: usize,
+}
+
+/// Words of the first chunk; later ones have a quarter of all before them.
+const FIRST_CHUNK: usize = 12;
+
+impl Tuples<BeamTerm> for Chunks {
+    fn new() -> Self {
+        Chunks {
+            chunks: Vec::new(),
+            used: 0,
+            words: 0,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.words * WORD + self.chunks.capacity() * size_of::<Box<[u64]>>()
+    }
+
+    #[inline]
+    fn tuple(&mut self, elements: &[BeamTerm]) -> BeamTerm {
+        let words = elements.len() + 1;
+        let room = self
+            .chunks
+            .last()
+            .map_or(0, |chunk| chunk.len() - self.used);
+        if room < words {
+            self.grow(words);
+        }
+        let chunk = self
+            .chunks
+            .last_mut()
+            .expect("it was just grown if there was none");
+        let place = &mut chunk[self.used..self.used + words];
+        self.used += words;
+        place[0].write(BeamTerm::tuple_header(elements.len()));
+        for (place, element) in place[1..].iter_mut().zip(elements) {
+            place.write(element.word());
+        }
+        // SAFETY: a header and that many elements, which live as long as the chunks.
+        unsafe { BeamTerm::tuple_at(place.as_mut_ptr().cast()) }
+    }
+}
+
+impl Chunks {
+    #[cold]
+    fn grow(&mut self, least: usize) {
+        let words = FIRST_CHUNK.max(self.words / 4).max(least);
+        self.chunks.push(Box::new_uninit_slice(words));
+        self.words += words + 1;
+        self.used = 0;
     }
 }
 

@@ -12,6 +12,7 @@ use rustler::codegen_runtime::{ErlNifEntry, inventory};
 use rustler::sys::{ErlNifEnv, ErlNifFunc, ErlNifTerm};
 
 use crate::cursor::Cursor;
+use crate::layout;
 use crate::match_spec::KeptSpec;
 use crate::reaper;
 use crate::resource::{Resource, TableResource};
@@ -104,6 +105,7 @@ unsafe fn prepare(env: *mut ErlNifEnv) -> Result<(), &'static str> {
             && KeptSpec::class().open(env)
             && yielding::open_class(env)
         {
+            layout::learn(env);
             Ok(())
         } else {
             Err("its resource types cannot be opened")

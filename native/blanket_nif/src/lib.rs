@@ -2,12 +2,14 @@
 
 mod arena;
 mod atoms;
+mod block;
 mod cursor;
 mod cut;
 mod encoding;
 mod entry;
 mod fixation;
 mod integer;
+mod layout;
 mod match_spec;
 mod nif;
 mod ownership;

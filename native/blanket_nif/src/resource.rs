@@ -105,6 +105,9 @@ pub trait Resource: Sized + Send + Sync + 'static {
 /// new type, and the resources that are there stay with the former one.
 pub struct Class<T> {
     pointer: AtomicPtr<ErlNifResourceType>,
+    /// A resource that is never released: it keeps the type, so that no other library's type is ever
+    /// made at its address. It holds no value.
+    keeper: AtomicPtr<c_void>,
     former: RwLock<Vec<AtomicPtr<ErlNifResourceType>>>,
     of: PhantomData<fn() -> T>,
 }
@@ -113,6 +116,7 @@ impl<T> Class<T> {
     pub const fn new() -> Self {
         Class {
             pointer: AtomicPtr::new(ptr::null_mut()),
+            keeper: AtomicPtr::new(ptr::null_mut()),
             former: RwLock::new(Vec::new()),
             of: PhantomData,
         }
@@ -151,15 +155,26 @@ impl<T: Resource> Class<T> {
         }
         let former = self.pointer.swap(pointer.cast_mut(), Ordering::Relaxed);
         if former != pointer.cast_mut() {
-            // A resource that is never released keeps the type, so that no other library's type is
-            // ever made at its address.
             // SAFETY: the type was just opened.
-            unsafe { sys::enif_alloc_resource(pointer, 1) };
+            let keeper = unsafe { sys::enif_alloc_resource(pointer, 1) };
+            self.keeper.store(keeper, Ordering::Relaxed);
             if !former.is_null() {
                 self.former.write().push(AtomicPtr::new(former));
             }
         }
         true
+    }
+}
+
+impl<T: Resource> Class<T> {
+    /// A term that names a resource of this type, one without a value: only to look at the term.
+    ///
+    /// # Safety
+    ///
+    /// The class was opened; `env` is that of the running call.
+    pub unsafe fn sample(&self, env: *mut ErlNifEnv) -> BeamTerm {
+        // SAFETY: the keeper is never released, so its destructor never runs.
+        BeamTerm::from(unsafe { sys::enif_make_resource(env, self.keeper.load(Ordering::Relaxed)) })
     }
 }
 

@@ -18,8 +18,9 @@ use rustler::sys::{
     ErlNifTerm,
 };
 
-use crate::arena::EnvArena;
+use crate::arena::{Chunks, EnvArena};
 use crate::atoms;
+use crate::block;
 use crate::cut::Cut;
 use crate::encoding;
 
@@ -46,8 +47,18 @@ pub enum Type {
     Other,
 }
 
-/// The last two bits of a word that points at a header.
-const BOXED: u64 = 2;
+/// The last two bits of a word: what it is.
+pub const TAG: u64 = 3;
+/// It points at a list cell.
+pub const LIST: u64 = 1;
+/// It points at a header.
+pub const BOXED: u64 = 2;
+
+/// Where the word of a term that is no immediate points.
+#[inline]
+pub fn address(word: u64) -> *mut u64 {
+    ptr::with_exposed_provenance_mut((word & !TAG) as usize)
+}
 
 /// The last two bits of a word that points at a [`Cut`]; no term of the VM's has them.
 const CUT: u64 = 0;
@@ -130,7 +141,7 @@ impl BeamTerm {
     /// The header of a term that is neither an immediate nor a list.
     #[inline]
     fn header(self) -> *mut u64 {
-        ptr::with_exposed_provenance_mut((self.word() - BOXED) as usize)
+        address(self.word())
     }
 
     /// # Safety
@@ -459,6 +470,7 @@ pub fn mix(word: u64) -> u64 {
 
 impl Term for BeamTerm {
     type Arena = EnvArena;
+    type Tuples = Chunks;
 
     #[inline]
     fn to_word(self) -> u64 {
@@ -547,6 +559,25 @@ impl Term for BeamTerm {
             self.slot(index)
                 .store(element.word(), atomic::Ordering::Relaxed)
         };
+    }
+
+    #[inline]
+    fn block_bytes(elements: &[Self]) -> Option<usize> {
+        block::bytes(elements)
+    }
+
+    fn new_block(elements: &[Self], bytes: usize) -> Self {
+        block::new(elements, bytes)
+    }
+
+    unsafe fn bytes_of_block(self) -> usize {
+        // SAFETY: passed on.
+        unsafe { block::bytes_of(self) }
+    }
+
+    unsafe fn free_block(self) {
+        // SAFETY: passed on.
+        unsafe { block::free(self) }
     }
 }
 

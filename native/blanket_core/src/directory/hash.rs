@@ -114,6 +114,7 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
         )));
         self.place(leaf, prefix, depth, guard);
         full.replace_body(lower, guard);
+        full.renew_slab(context.bounds, guard);
         if self.leaves.fetch_add(1, Ordering::Relaxed) >= context.bounds.spread {
             self.usage.spread();
         }

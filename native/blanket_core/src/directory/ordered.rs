@@ -191,6 +191,7 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         added.release(guard);
         let kept = OrderedBody::build(lower, room(middle), &entries[..middle], keypos);
         full.replace_body(kept, guard);
+        full.renew_slab(bounds, guard);
         if self.count.fetch_add(1, Ordering::Relaxed) >= bounds.spread {
             self.usage.spread();
         }
@@ -222,12 +223,19 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         }
         let mut entries = lower_body.entries(0..lower_body.used());
         let thin_entries = body.entries(0..body.used());
-        entries.extend(thin_entries.into_iter().map(|entry| {
-            // SAFETY: the leaf is locked, so the word is an object.
-            let object = unsafe { T::from_word(entry.word) };
-            let (there, _) = lower.put(Source::Object(object), context.bounds);
-            thin.storage().forget(entry, guard);
-            there
+        entries.extend(thin_entries.into_iter().map(|entry| match entry.page {
+            Entry::BLOCK => {
+                let mut renamed = thin.storage().renaming();
+                // SAFETY: both leaves are locked.
+                unsafe { thin.storage().hand_on(entry, lower.storage(), &mut renamed) }
+            }
+            _ => {
+                // SAFETY: the leaf is locked, so the word is an object.
+                let object = unsafe { T::from_word(entry.word) };
+                let (there, _) = lower.put(Source::Object(object), context.bounds);
+                thin.storage().forget(entry, context.bounds, guard);
+                there
+            }
         }));
         let span = Span {
             low: lower_body.span.low.clone(),

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use blanket_core::{Arena, Encoding, Object, Term, pin};
+use blanket_core::{Arena, Encoding, Object, Term, Tuples, pin};
 
 use super::value::{self, Shape, Shaped, Value};
 
@@ -30,6 +30,8 @@ pub struct Plain<const MASK: u64>(*const Node<MASK>);
 
 struct Node<const MASK: u64> {
     canary: AtomicU64,
+    /// Of a tuple in a block, the block.
+    block: AtomicPtr<Nodes<MASK>>,
     shape: Shape<Element<MASK>>,
 }
 
@@ -73,6 +75,15 @@ impl<const MASK: u64> Plain<MASK> {
     fn as_immediate(self) -> Option<i64> {
         let word = self.0.addr() as i64;
         (word & 1 == 1).then_some(word >> 1)
+    }
+
+    /// Byte strings take the part of what cannot be copied as mere memory.
+    fn fits_in_a_block(&self) -> bool {
+        match &*self.shape() {
+            Shape::Bytes(_) => false,
+            Shape::Tuple(elements) => elements.iter().all(Self::fits_in_a_block),
+            _ => true,
+        }
     }
 
     fn tuple(&self) -> &[Element<MASK>] {
@@ -131,6 +142,7 @@ impl<const MASK: u64> fmt::Debug for Plain<MASK> {
 
 impl<const MASK: u64> Term for Plain<MASK> {
     type Arena = Nodes<MASK>;
+    type Tuples = Flat<MASK>;
 
     fn to_word(self) -> u64 {
         self.0.expose_provenance() as u64
@@ -177,6 +189,50 @@ impl<const MASK: u64> Term for Plain<MASK> {
     unsafe fn set_element(self, index: usize, element: Self) {
         let old = self.tuple()[index].0.swap(element.0.cast_mut(), Relaxed);
         assert!(Plain(old).is_immediate() && element.is_immediate());
+    }
+
+    fn block_bytes(elements: &[Self]) -> Option<usize> {
+        let fits = elements.iter().all(Plain::fits_in_a_block);
+        fits.then(|| tuple_size(elements))
+    }
+
+    fn new_block(elements: &[Self], bytes: usize) -> Self {
+        assert_eq!(bytes, tuple_size(elements));
+        let block = Box::into_raw(Box::new(Nodes::new()));
+        // SAFETY: nobody else knows the block yet.
+        let tuple = unsafe { (*block).tuple(elements, bytes) };
+        tuple.node().block.store(block, Relaxed);
+        tuple
+    }
+
+    unsafe fn bytes_of_block(self) -> usize {
+        assert!(!self.node().block.load(Relaxed).is_null());
+        tuple_size(self.elements())
+    }
+
+    unsafe fn free_block(self) {
+        let block = self.node().block.swap(ptr::null_mut(), Relaxed);
+        assert!(!block.is_null(), "a block is freed that is none, or twice");
+        // SAFETY: it came from `Box::into_raw`.
+        drop(unsafe { Box::from_raw(block) });
+    }
+}
+
+/// Tuples of immediates.
+pub struct Flat<const MASK: u64>(Nodes<MASK>);
+
+impl<const MASK: u64> Tuples<Plain<MASK>> for Flat<MASK> {
+    fn new() -> Self {
+        Flat(Nodes::new())
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes.load(Relaxed)
+    }
+
+    fn tuple(&mut self, elements: &[Plain<MASK>]) -> Plain<MASK> {
+        assert!(elements.iter().all(|element| element.is_immediate()));
+        self.0.add(|filling| filling.tuple(elements))
     }
 }
 
@@ -240,6 +296,7 @@ impl<const MASK: u64> Filling<'_, MASK> {
     fn node(&mut self, shape: Shape<Element<MASK>>) -> Plain<MASK> {
         let node = Box::into_raw(Box::new(Node {
             canary: AtomicU64::new(ALIVE),
+            block: AtomicPtr::default(),
             shape,
         }));
         self.0.push(node);

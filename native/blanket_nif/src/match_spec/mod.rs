@@ -16,7 +16,7 @@ mod plan;
 mod range;
 mod variables;
 
-use blanket_core::Object;
+use blanket_core::{Object, Whole};
 use smallvec::SmallVec;
 
 use crate::packed;
@@ -62,7 +62,7 @@ impl<'a> Subject<'a> {
         match packed::unpack(call, object) {
             None => Subject {
                 elements: object.elements(),
-                whole: object.whole(),
+                whole: object.whole().map(Whole::term),
             },
             Some(unpacked) => Subject {
                 elements: unpacked.as_tuple().unwrap_or_default(),

@@ -1,8 +1,9 @@
 //! Found objects, copied to the caller as a list.
 
-use blanket_core::{Object, Objects, ParkedObjects};
+use blanket_core::{Object, Objects, ParkedObjects, Whole};
 use smallvec::SmallVec;
 
+use crate::block;
 use crate::packed;
 use crate::raw::{Answer, Call, Failure};
 use crate::term::BeamTerm;
@@ -47,8 +48,10 @@ pub fn whole(call: &Call<'_>, object: &Object<BeamTerm>) -> BeamTerm {
         return unpacked;
     }
     match object.whole() {
-        Some(object) => call.copy(object),
         None => call.tuple(object.elements()),
+        // SAFETY: the environment is that of the running call, and the guard keeps the block.
+        Some(Whole::Block(object)) => unsafe { block::copy_out(call.env, object) },
+        Some(Whole::Arena(object)) => call.copy(object),
     }
 }
 

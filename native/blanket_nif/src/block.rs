@@ -1,0 +1,203 @@
+//! Blocks: the memory of one object each, and how terms are copied there and back.
+//!
+//! The VM's terms are words: immediates, pointers to other terms, and headers, each of which says how
+//! many words follow. A *plain* term is all words that may stand anywhere: tuples, lists, small maps,
+//! floats, large integers, short binaries and local references. An object that is plain is copied to a
+//! block word by word, and from there to a process word by word, with its pointers moved along. What
+//! hangs on more than words (binaries outside the heap, funs, resources, pids of other nodes, large
+//! maps) is left to the VM's own copying.
+//!
+//! What the words of a kind of term look like is not taken for granted: see [`crate::layout`].
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr;
+
+use rustler::sys::{self, ErlNifEnv};
+use smallvec::SmallVec;
+
+use crate::layout::{Kind, Known};
+use crate::term::{BOXED, BeamTerm, LIST, TAG, address};
+
+pub const WORD: usize = size_of::<u64>();
+
+/// Bytes that an allocation takes beyond what is asked for.
+const ALLOCATION: usize = WORD;
+
+/// Bytes of a block for a tuple of these elements, if it is plain.
+///
+/// A block is a word that says its bytes, and behind it the words of the tuple, its own first.
+#[inline]
+pub fn bytes(elements: &[BeamTerm]) -> Option<usize> {
+    Some((words(elements)? + 1) * WORD + ALLOCATION)
+}
+
+/// Words of a tuple of these elements with all that is in it, if it is plain. Walks it with a stack of
+/// its own: terms may nest as deep as they like.
+fn words(elements: &[BeamTerm]) -> Option<usize> {
+    let known = Known::get();
+    let mut rest: SmallVec<[BeamTerm; 32]> = SmallVec::new();
+    let compound = |terms: &[BeamTerm], rest: &mut SmallVec<[BeamTerm; 32]>| {
+        rest.extend(terms.iter().copied().filter(|term| !term.is_immediate()));
+    };
+    compound(elements, &mut rest);
+    let mut words = 1 + elements.len();
+    while let Some(mut term) = rest.pop() {
+        while term.word() & TAG == LIST {
+            // SAFETY: a list cell is two terms, and lives as long as the term.
+            let cell = unsafe { std::slice::from_raw_parts(address(term.word()).cast(), 2) };
+            let &[head, tail]: &[BeamTerm; 2] = cell.try_into().ok()?;
+            words += 2;
+            if !head.is_immediate() {
+                rest.push(head);
+            }
+            term = tail;
+        }
+        if term.is_immediate() {
+            continue;
+        }
+        let from = address(term.word());
+        // SAFETY: a pointer that is none to a list cell leads to a header, behind which is what the
+        // kind of term says.
+        unsafe {
+            let header = *from;
+            let len = (header >> 6) as usize;
+            let terms = |skip, len| std::slice::from_raw_parts(from.add(skip).cast(), len);
+            match known.kind(header) {
+                Kind::Tuple => {
+                    words += 1 + len;
+                    compound(terms(1, len), &mut rest);
+                }
+                Kind::Data => words += 1 + len,
+                Kind::Map => {
+                    let pairs = *from.add(1) as usize;
+                    words += 3 + pairs;
+                    compound(terms(2, 1 + pairs), &mut rest);
+                }
+                Kind::Other => words += known.binary_words(term)?,
+            }
+        }
+    }
+    Some(words)
+}
+
+/// Copies a tuple of these elements to a block of so many bytes, as [`bytes`] answered.
+pub fn new(elements: &[BeamTerm], bytes: usize) -> BeamTerm {
+    let layout = layout(bytes);
+    // SAFETY: a block is never of no bytes.
+    let block = unsafe { alloc(layout) }.cast::<u64>();
+    if block.is_null() {
+        handle_alloc_error(layout);
+    }
+    // SAFETY: the memory is new, and as long as the words of the tuple and one more.
+    unsafe {
+        *block = bytes as u64;
+        copy_in(elements, block.add(1))
+    }
+}
+
+/// # Safety
+///
+/// `block` came from [`new`].
+pub unsafe fn bytes_of(block: BeamTerm) -> usize {
+    // SAFETY: the word before the tuple's.
+    unsafe { *address(block.word()).sub(1) as usize }
+}
+
+/// # Safety
+///
+/// `block` came from [`new`], is freed once, and nobody uses it any more.
+pub unsafe fn free(block: BeamTerm) {
+    // SAFETY: as promised.
+    unsafe {
+        let bytes = bytes_of(block);
+        dealloc(address(block.word()).sub(1).cast(), layout(bytes));
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes - ALLOCATION, WORD).expect("no term is as large as the memory")
+}
+
+/// Copies a tuple of plain terms to `to`. What the words that are there point at is copied behind
+/// them, and so on until no word points elsewhere.
+///
+/// # Safety
+///
+/// The elements are plain, and there is room for all of their words.
+unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
+    let known = Known::get();
+    // SAFETY: every word that is read is one of a plain term; every word that is written was counted.
+    unsafe {
+        *to = BeamTerm::tuple_header(elements.len());
+        ptr::copy_nonoverlapping(elements.as_ptr().cast(), to.add(1), elements.len());
+        let (mut at, mut end) = (to.add(1), to.add(1 + elements.len()));
+        while at < end {
+            let word = *at;
+            let tag = word & TAG;
+            if tag == LIST {
+                *at = end.expose_provenance() as u64 | LIST;
+                ptr::copy_nonoverlapping(address(word), end, 2);
+                end = end.add(2);
+            } else if tag == BOXED {
+                let from = address(word);
+                let len = match known.kind(*from) {
+                    Kind::Tuple | Kind::Data => 1 + (*from >> 6) as usize,
+                    Kind::Map => 3 + *from.add(1) as usize,
+                    Kind::Other => known.write_binary(BeamTerm::from_word(word), end),
+                };
+                if known.kind(*from) != Kind::Other {
+                    ptr::copy_nonoverlapping(from, end, len);
+                }
+                *at = end.expose_provenance() as u64 | BOXED;
+                end = end.add(len);
+            } else if tag == 0 {
+                at = at.add(known.bare_words(word));
+            }
+            at = at.add(1);
+        }
+        BeamTerm::tuple_at(to)
+    }
+}
+
+/// Copies the object of a block to the caller.
+///
+/// # Safety
+///
+/// `block` came from [`new`]; `env` is that of the running call.
+#[inline]
+pub unsafe fn copy_out(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
+    // SAFETY: as promised.
+    let words = (unsafe { bytes_of(block) } - ALLOCATION) / WORD - 1;
+    let known = Known::get();
+    let Some(room) = known.room(words - 1) else {
+        // SAFETY: as promised.
+        return unsafe { block.copy_to(env) };
+    };
+    // The VM makes a tuple that takes as many words, and these are filled with the words of the object:
+    // whole terms one behind the other, as the VM finds them when it goes through a heap.
+    // SAFETY: `room` is that many immediates. The memory that the VM gives is the caller's, and as
+    // long as said; the words of the block are whole terms, whose pointers lead into the block.
+    unsafe {
+        let from = address(block.word());
+        let tuple = sys::enif_make_tuple_from_array(env, room.as_ptr(), room.len() as u32);
+        let to = address(BeamTerm::from(tuple).word());
+        let moved = (to.addr() as u64).wrapping_sub(from.addr() as u64);
+        let mut at = 0;
+        while at < words {
+            let word = *from.add(at);
+            match word & TAG {
+                LIST | BOXED => *to.add(at) = word.wrapping_add(moved),
+                0 => {
+                    let bare = known.bare_words(word);
+                    for at in at..=at + bare {
+                        *to.add(at) = *from.add(at);
+                    }
+                    at += bare;
+                }
+                _ => *to.add(at) = word,
+            }
+            at += 1;
+        }
+        BeamTerm::tuple_at(to)
+    }
+}

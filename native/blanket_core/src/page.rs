@@ -2,15 +2,15 @@
 //! objects that cannot live in blocks.
 //!
 //! A term in an arena cannot be freed alone. So a page counts its dead objects; when they are more
-//! than three quarters of those that were put there, the live ones move to another page and the old
-//! one goes. A large object has a page of its own.
+//! than half of those that were put there, the live ones move to another page and the old one goes.
+//! A large object has a page of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
-use crate::discard::defer_discard;
+use crate::discard::{Unread, defer_discard};
 use crate::leaf::Entry;
 use crate::table::Bounds;
 use crate::term::{Arena, Term};
@@ -79,7 +79,7 @@ impl<T: Term> Page<T> {
 
     /// Most of what was put here is garbage.
     pub fn is_sparse(&self) -> bool {
-        self.dead.load(Ordering::Relaxed) > self.objects() / 4 * 3
+        self.dead.load(Ordering::Relaxed) > self.objects() / 2
     }
 }
 
@@ -293,9 +293,18 @@ impl<T: Term> Pages<T> {
         }
         let share = self.shares[usize::from(index)].take();
         self.vacant.push(index);
+        // A large object is alone in its page.
+        let is_large = share
+            .as_ref()
+            .is_some_and(|share| share.page.objects() == 1);
         // SAFETY: the leaf's entries no longer lead here, so only readers that hold a guard now
         // can still read a term of this page. Pages may be freed on any thread.
-        unsafe { defer_discard(guard, share) };
+        unsafe {
+            match is_large {
+                true => Unread::new(share).discard(guard),
+                false => defer_discard(guard, share),
+            }
+        }
     }
 
     fn share(&self, index: PageIndex) -> &Share<T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
 
-use crate::discard::{defer_discard, defer_drop};
+use crate::discard::{Unread, defer_drop};
 use crate::leaf::Entry;
 use crate::object::is_flat;
 use crate::page::{PageIndex, Pages, Source};
@@ -82,13 +82,12 @@ impl<T: Term> Storage<T> {
                 let block = Block(object());
                 let bytes = block.bytes();
                 self.count(-(bytes as isize));
-                let is_large = bytes >= bounds.large_object;
                 // SAFETY: no entry leads to the block any more; only readers that hold a guard now
                 // may still be at it.
                 unsafe {
-                    match is_large {
-                        true => defer_discard(guard, block),
-                        false => defer_drop(guard, block),
+                    match bytes < bounds.large_object {
+                        true => defer_drop(guard, block),
+                        false => Unread::new(block).discard(guard),
                     }
                 }
                 None

@@ -1,10 +1,8 @@
 //! Tables: the operations, each on one key and atomic, but for those that say otherwise.
 
-use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crossbeam_epoch::{Guard, pin};
 use smallvec::SmallVec;
@@ -14,6 +12,7 @@ use crate::cursor::{Position, StepError, Walk};
 use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
 use crate::directory::{Directory, ProbeOf};
+use crate::discard::Unread;
 use crate::leaf::{Body, Context, Direction, Full, Group, Probe, Seek, collect, key_of};
 use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
@@ -583,41 +582,14 @@ impl<T: Term> Drop for Table<T> {
 /// The former contents of a table. Dropping them waits for readers that may still be at them and
 /// frees every object: do it on a thread that may take its time.
 pub struct Discarded<T: Term> {
-    store: ManuallyDrop<Arc<Store<T>>>,
+    _store: Unread<Arc<Store<T>>>,
 }
 
 impl<T: Term> Discarded<T> {
     fn new(store: Arc<Store<T>>) -> Self {
-        Discarded {
-            store: ManuallyDrop::new(store),
-        }
-    }
-}
-
-impl<T: Term> Drop for Discarded<T> {
-    fn drop(&mut self) {
-        // SAFETY: taken once, here.
-        let store = unsafe { ManuallyDrop::take(&mut self.store) };
-        let unread = Arc::new(AtomicBool::new(false));
-        {
-            let guard = pin();
-            let unread = Arc::clone(&unread);
-            guard.defer(move || unread.store(true, Ordering::Release));
-            guard.flush();
-        }
-        for _ in 0..GRACE_TRIES {
-            if unread.load(Ordering::Acquire) {
-                return drop(store);
-            }
-            pin().flush();
-            std::thread::sleep(GRACE_PAUSE);
-        }
-        // A reader, perhaps this thread itself, takes long: whoever comes after it drops them.
         // SAFETY: nobody reaches the store any more but readers that hold a guard now; stores may
         // be dropped on any thread.
-        unsafe { pin().defer_unchecked(move || drop(store)) };
+        let store = unsafe { Unread::new(store) };
+        Discarded { _store: store }
     }
 }
-
-const GRACE_TRIES: u32 = 100;
-const GRACE_PAUSE: Duration = Duration::from_micros(100);

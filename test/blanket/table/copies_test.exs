@@ -1,0 +1,129 @@
+defmodule Blanket.Table.CopiesTest do
+  use ExUnit.Case, async: true
+
+  # What is stored is the caller's term word for word, and stays so in every garbage collection of
+  # whoever gets a copy.
+
+  alias Blanket.Table
+
+  @types [:set, :ordered_set, :bag, :duplicate_bag]
+
+  defp terms do
+    large = :binary.copy("0123456789", 30)
+    <<_::3, part::bitstring-size(17), _::bitstring>> = large
+
+    [
+      {},
+      {[]},
+      {{}, {{}}, {1, {2, {3}}}},
+      [1, [2, [3 | 4]], {5} | :improper],
+      Enum.to_list(1..5000),
+      'text',
+      0.0,
+      -1.5e300,
+      Bitwise.bsl(1, 59),
+      -Bitwise.bsl(1, 59) - 1,
+      Bitwise.bsl(1, 64),
+      -Bitwise.bsl(3, 700),
+      "",
+      "a",
+      String.duplicate("b", 63),
+      String.duplicate("b", 64),
+      String.duplicate("b", 65),
+      large,
+      binary_part(large, 7, 20),
+      binary_part(large, 7, 90),
+      binary_part(large, 3, 0),
+      <<1::3>>,
+      <<large::binary, 1::1>>,
+      part,
+      %{},
+      %{a: 1},
+      %{1 => %{2.0 => [%{"three" => {3}}]}},
+      Map.new(1..32, &{&1, {&1}}),
+      Map.new(1..33, &{&1, {&1}}),
+      Map.new(1..2000, &{"key #{&1}", [&1]}),
+      self(),
+      make_ref(),
+      :atomics.new(1, []),
+      hd(:erlang.ports()),
+      &is_atom/1,
+      fn -> large end,
+      List.to_tuple(Enum.to_list(1..10_000)),
+      List.to_tuple(for i <- 1..3000, do: {i, "element #{i}"}),
+      Enum.reduce(1..20_000, :innermost, fn i, inner -> {i, inner} end)
+    ]
+  end
+
+  for type <- @types do
+    test "of any term are the same after garbage collections, in a #{type}" do
+      table = Table.new(:copies, [unquote(type)])
+      objects = for {term, i} <- Enum.with_index(terms()), do: {i, term, [term, i | term]}
+      for object <- objects, do: Table.insert(table, object)
+
+      for {i, term, _} = object <- objects do
+        copies = Table.lookup(table, i)
+        :erlang.garbage_collect()
+        assert copies == [object]
+        assert :erlang.term_to_binary(copies) == :erlang.term_to_binary([object])
+        element = Table.lookup_element(table, i, 2)
+        :erlang.garbage_collect()
+        assert element in [term, [term]]
+      end
+
+      all = Table.tab2list(table)
+      :erlang.garbage_collect()
+      assert Enum.sort_by(all, &elem(&1, 0)) == objects
+    end
+
+    test "of many objects that do not fit the heap survive its growth, in a #{type}" do
+      table = Table.new(:copies, [unquote(type)])
+      object = fn i -> {i, String.duplicate("x", rem(i, 70)), [i, {i}], %{i: i, f: i / 3}} end
+      objects = Enum.map(1..5000, object)
+      Table.insert(table, objects)
+
+      {pid, monitor} =
+        spawn_monitor(fn ->
+          for _ <- 1..20 do
+            all = Table.tab2list(table)
+            found = Table.select(table, [{:_, [], [:"$_"]}])
+            single = for i <- 1..5000, [object] <- [Table.lookup(table, i)], do: object
+            :erlang.garbage_collect()
+            assert Enum.sort(all) == objects
+            assert Enum.sort(found) == objects
+            assert single == objects
+          end
+        end)
+
+      assert_receive {:DOWN, ^monitor, :process, ^pid, :normal}, 60_000
+    end
+  end
+
+  test "do not keep the binary alive that a short part was taken of" do
+    table = Table.new(:copies, [:set])
+    large = :binary.copy("0123456789", 100_000)
+    Table.insert(table, {binary_part(large, 10, 20), binary_part(large, 20, 30)})
+    [{key, value}] = Table.tab2list(table)
+    assert {:binary.referenced_byte_size(key), :binary.referenced_byte_size(value)} == {20, 30}
+    assert Table.lookup(table, "01234567890123456789") == [{key, value}]
+  end
+
+  test "are of one version each, while it is written" do
+    table = Table.new(:copies, [:public])
+    version = fn i -> {:key, i, [i, {i}], %{i => "#{i}"}} end
+    Table.insert(table, version.(0))
+
+    writer =
+      spawn_link(fn ->
+        Enum.each(Stream.iterate(1, &(&1 + 1)), &Table.insert(table, version.(&1)))
+      end)
+
+    for _ <- 1..50_000 do
+      [{:key, i, _, _} = object] = Table.lookup(table, :key)
+      assert object == version.(i)
+    end
+
+    Process.unlink(writer)
+    Process.exit(writer, :kill)
+  end
+end

@@ -114,7 +114,10 @@ defmodule Blanket.Table.FileTest do
     writer =
       spawn_link(fn ->
         Stream.iterate(1, &(&1 + 1))
-        |> Enum.each(&Table.insert(table, {{:new, &1}, &1}))
+        |> Enum.each(fn i ->
+          Table.insert(table, {{:new, i}, i})
+          Table.delete(table, {:new, i - 20_000})
+        end)
       end)
 
     assert Table.tab2file(table, path, extended_info: [:object_count, :md5sum]) == :ok

@@ -199,8 +199,6 @@ defmodule WordCount do
 
     IO.puts("Blanket.Table")
     report(blanket)
-    above = (median(blanket.times) - median(plain.times)) |> max(0) |> milliseconds()
-    IO.puts("  above a bare restart    #{above} in the median")
     IO.puts("\n:ets")
     report(plain)
 

@@ -137,6 +137,19 @@ defmodule Blanket.ApplicationTest do
     end
   end
 
+  test "an heir that the supervisor starts again too late, after another's start, is not tried for ever" do
+    {:ok, _table} = Blanket.claim_table(:raced, create_table: {:t, []})
+    :sys.suspend(Heir.Supervisor)
+    heir = Heir.whereis(:raced)
+    Counter.stop(heir, :kill)
+    eventually(fn -> match?({:ok, _}, Registry.register(Blanket.Registry, :raced, nil)) end)
+    :sys.resume(Heir.Supervisor)
+    children = for {_, pid, _, _} <- DynamicSupervisor.which_children(Heir.Supervisor), do: pid
+    refute heir in children
+    refute :restarting in children
+    Registry.unregister(Blanket.Registry, :raced)
+  end
+
   test "an heir whose table was deleted while there was none is forgotten" do
     {:ok, table} = Blanket.claim_table(:deleted_meanwhile, create_table: {:t, []})
     heir = Heir.whereis(:deleted_meanwhile)

@@ -184,10 +184,8 @@ defmodule Blanket do
     ref = {module, owner, name}
     keep = %{module: module, owner: owner, name: name, transient: opts.transient}
 
-    with :ok <- Application.await(),
-         :ok <- keep_new(ref, keep, {name, table_opts}, opts.populate) do
-      Heir.find_or_start(ref)
-    end
+    with :ok <- keep_new(ref, keep, {name, table_opts}, opts.populate),
+         do: Heir.find_or_start(ref)
   end
 
   defp options!(opts) do

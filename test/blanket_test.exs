@@ -257,16 +257,19 @@ defmodule BlanketTest do
     end
 
     test "does not wait for itself" do
-      {:ok, heir} =
-        Blanket.new(Blanket, self(), {:t, []}, fn _table ->
-          {:ok, _heir} =
-            Blanket.new(Blanket, self(), {:t, []}, &(Table.insert(&1, {:a, 1}) && :ok))
+      new = &Blanket.new(Blanket, self(), {:t, []}, &1)
+      insert = fn table -> Table.insert(table, {:a, 1}) && :ok end
 
-          :ok
+      {:ok, heir} =
+        new.(fn outer ->
+          send(self(), {:outer, outer})
+          with {:ok, _heir} <- new.(insert), do: :ok
         end)
 
       assert {:ok, table} = Blanket.receive_table(heir)
       assert Table.tab2list(table) == [a: 1]
+      assert_received {:outer, outer}
+      assert Table.info(outer) == :undefined
     end
 
     defp creation(ref) do
@@ -671,6 +674,44 @@ defmodule BlanketTest do
         Counter.stop(pid, :normal)
         assert_receive {:DOWN, ^monitor, :process, ^heir, _}
       end
+    end
+
+    test "is settled before the next start" do
+      {settings, pid, table, heir} = transient(:transient)
+      :sys.suspend(heir)
+      Counter.stop(pid, :normal)
+
+      new =
+        Task.async(fn ->
+          Blanket.new(Counter, settings.owner, settings.table, settings.opts)
+        end)
+
+      await_monitor(heir, new.pid)
+      :sys.resume(heir)
+      assert {:ok, next} = Task.await(new)
+      assert next != heir
+      assert Table.info(table) == :undefined
+    end
+
+    test "keeps the table when another has claimed it before the heir learns the reason" do
+      {settings, pid, table, heir} = transient(:transient)
+      :sys.suspend(heir)
+      Counter.stop(pid, :normal)
+      parent = self()
+
+      claimed =
+        spawn(fn ->
+          send(parent, Native.claim(table, self()))
+          receive do: (:never -> :ok)
+        end)
+
+      assert_receive :ok
+      :sys.resume(heir)
+      :sys.get_state(heir)
+      Counter.stop(claimed, :kill)
+      {:ok, _} = Counter.start_link(settings)
+      assert {pid, ^table} = received(settings.owner)
+      assert Counter.count(pid) == 2
     end
 
     test "keeps the table when the heir is killed before it learns the reason" do

@@ -224,6 +224,17 @@ defmodule Blanket.ApplicationTest do
       assert Counter.count(pid) == 1
     end
 
+    test "an orphan is not claimed" do
+      ref = make_ref()
+
+      {:ok, table} =
+        Task.await(Task.async(fn -> Blanket.claim_table(ref, create_table: {:t, []}) end))
+
+      :ok = Application.stop(:blanket)
+      assert Blanket.claim_table(ref) == {:error, {:not_started, :blanket}}
+      assert Table.info(table, :owner) == :none
+    end
+
     test "a process that waits for it, or for a table, is served when it is back" do
       {settings, pid, table} = keep([])
       :ok = Application.stop(:blanket)

@@ -476,6 +476,16 @@ defmodule BlanketTest do
       assert Table.info(table, :name) == :meant
     end
 
+    test "finds its table among the owners of several names" do
+      name = {__MODULE__, make_ref()}
+      :yes = :global.register_name(name, self())
+      {:ok, _} = Blanket.new(Blanket, self(), {:by_pid, []})
+      {:ok, _} = Blanket.new(Blanket, {:global, name}, {:by_name, []})
+      # The heir that waits for this pid is told first, and is not the one.
+      assert {:ok, table} = Blanket.receive_table(:by_name)
+      assert Table.info(table, :name) == :by_name
+    end
+
     test "waits on when another has claimed what it is offered" do
       parent = self()
       ref = make_ref()
@@ -576,10 +586,7 @@ defmodule BlanketTest do
       @impl Blanket
       def get_owner_pid(:raises), do: raise("broken")
 
-      def get_owner_pid({:slow, parent}) do
-        send(parent, {:asked, self()})
-        receive do: ({:answer, pid} -> pid)
-      end
+      def get_owner_pid({:slow, gate}), do: Agent.get(gate, & &1, :infinity)
     end
 
     test "that raises is logged; the heir goes on and others are not held up" do
@@ -598,26 +605,22 @@ defmodule BlanketTest do
     end
 
     test "that is slow holds up its own table only" do
-      {:ok, slow} = Blanket.new(Broken, {:slow, self()}, {:t, []})
-      assert_receive {:asked, ^slow}
-      assert {:ok, ^slow} = Blanket.new(Broken, {:slow, self()}, {:t, []})
+      gate = start_supervised!({Agent, fn -> nil end})
+      :sys.suspend(gate)
+      {:ok, slow} = Blanket.new(Broken, {:slow, gate}, {:t, []})
+      await_monitor(gate, slow)
+      assert {:ok, ^slow} = Blanket.new(Broken, {:slow, gate}, {:t, []})
       {:ok, _} = Blanket.new(Blanket, self(), {:quick, []})
       assert {:ok, quick} = Blanket.receive_table()
       assert Table.info(quick, :name) == :quick
-      send(slow, {:answer, self()})
-      :sys.get_state(slow)
-      parent = self()
-      receiving = spawn_link(fn -> receive do: (:stop -> :ok) end)
+
+      owner = Task.async(fn -> Blanket.receive_table(:infinity) end)
+      wait_at_rendezvous(owner.pid)
+      :sys.resume(gate)
+      Agent.update(gate, fn nil -> owner.pid end)
       send(slow, :look)
-      assert_receive {:asked, ^slow}
-      send(slow, {:answer, receiving})
-      :sys.get_state(slow)
-      task = Task.async(fn -> {self(), Blanket.receive_table()} end)
-      assert_receive {:asked, ^slow}
-      send(slow, {:answer, task.pid})
-      assert {pid, {:ok, _table}} = Task.await(task)
-      assert pid == task.pid and parent == self()
-      send(receiving, :stop)
+      assert {:ok, table} = Task.await(owner)
+      assert {^table, _} = Native.kept({Broken, {:slow, gate}, :t})
     end
   end
 

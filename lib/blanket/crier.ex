@@ -16,15 +16,12 @@ defmodule Blanket.Crier do
     send(__MODULE__, :cry)
     :ok
   rescue
-    # It is being started again, and cries then.
+    # It is being started again, and the heirs after it, who look then.
     ArgumentError -> :ok
   end
 
   @impl true
-  def init(nil), do: {:ok, nil, {:continue, :cry}}
-
-  @impl true
-  def handle_continue(:cry, state), do: handle_info(:cry, state)
+  def init(nil), do: {:ok, nil}
 
   @impl true
   def handle_info(:cry, state) do

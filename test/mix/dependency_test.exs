@@ -8,8 +8,7 @@ defmodule Blanket.DependencyTest do
   @moduletag timeout: :timer.minutes(10)
 
   # What a checkout has to bring with it.
-  @sources ~w(.cargo lib mix.exs Cargo.toml Cargo.lock) ++
-             ~w(native/mix_compiler.exs native/blanket_core native/blanket_nif)
+  @sources ~w(.cargo lib native mix.exs Cargo.toml Cargo.lock)
 
   @check """
   defmodule Shop.Check do

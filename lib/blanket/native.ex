@@ -76,10 +76,17 @@ defmodule Blanket.Native do
   def load do
     library = :filename.join([:code.priv_dir(:blanket), ~c"native", ~c"libblanket_nif"])
 
-    case :erlang.load_nif(library, 0) do
+    case :erlang.load_nif(library, arithmetic()) do
       :ok -> :ok
       {:error, {reason, text}} -> {:error, explain(reason, List.to_string(text), library)}
     end
+  end
+
+  # Releases differ in these, and match specifications calculate as the VM does. The numbers are read
+  # here, or the compiler's VM would calculate.
+  defp arithmetic do
+    large = String.to_integer("166153499473114502559719956244594689")
+    {abs(String.to_float("-0.0")), :erlang.float(large)}
   end
 
   defp explain(reason, text, library) do

@@ -13,10 +13,10 @@ use rustler::sys::{ErlNifEnv, ErlNifFunc, ErlNifTerm};
 
 use crate::cursor::Cursor;
 use crate::layout;
-use crate::match_spec::KeptSpec;
+use crate::match_spec::{KeptSpec, learn_arithmetic};
 use crate::reaper;
 use crate::resource::{Resource, TableResource};
-use crate::term;
+use crate::term::{self, BeamTerm};
 use crate::yielding;
 
 /// Its address tells one loaded image of the library from another.
@@ -52,10 +52,10 @@ extern "C" fn nif_init() -> *const ErlNifEntry {
 unsafe extern "C" fn load(
     env: *mut ErlNifEnv,
     priv_data: *mut *mut c_void,
-    _info: ErlNifTerm,
+    info: ErlNifTerm,
 ) -> c_int {
     // SAFETY: the VM passes the environment of a load.
-    if let Err(reason) = unsafe { prepare(env) } {
+    if let Err(reason) = unsafe { prepare(env, BeamTerm::from(info)) } {
         eprintln!("Blanket's native library does not fit this VM: {reason}");
         return 1;
     }
@@ -96,10 +96,11 @@ fn image() -> *mut c_void {
 /// # Safety
 ///
 /// `env` is the environment of a load or upgrade.
-unsafe fn prepare(env: *mut ErlNifEnv) -> Result<(), &'static str> {
+unsafe fn prepare(env: *mut ErlNifEnv, info: BeamTerm) -> Result<(), &'static str> {
     // SAFETY: passed on.
     unsafe {
         term::check_words(env)?;
+        learn_arithmetic(info)?;
         if TableResource::class().open(env)
             && Cursor::class().open(env)
             && KeptSpec::class().open(env)

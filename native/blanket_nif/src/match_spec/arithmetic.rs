@@ -1,8 +1,9 @@
 //! Numbers: integers of any size, and floats.
 
 use std::cmp::Ordering;
+use std::sync::atomic::{self, AtomicBool};
 
-use num_bigint::{BigInt, Sign};
+use num_bigint::{BigInt, BigUint, Sign};
 use rustler::sys;
 
 use crate::integer::Integer;
@@ -57,6 +58,24 @@ impl Operation {
             _ => return None,
         })
     }
+}
+
+/// An integer larger than a word becomes the nearest float; in older VMs one that is about as near.
+static TO_NEAREST: AtomicBool = AtomicBool::new(false);
+/// The absolute value of -0.0 is 0.0; in older VMs it is -0.0.
+static UNSIGNED_ZERO: AtomicBool = AtomicBool::new(false);
+
+/// Learns the VM's arithmetic, of `{abs(-0.0), float(((1 bsl 53) + 1) bsl 64 + 1)}`.
+pub fn learn(samples: BeamTerm) -> Result<(), &'static str> {
+    let Some([absolute, float]) = samples.as_tuple() else {
+        return Err("there are no samples of the VM's arithmetic");
+    };
+    let (Some(absolute), Some(float)) = (absolute.to_f64(), float.to_f64()) else {
+        return Err("the samples of the VM's arithmetic are no floats");
+    };
+    UNSIGNED_ZERO.store(absolute.is_sign_positive(), atomic::Ordering::Relaxed);
+    TO_NEAREST.store(float > 2f64.powi(117), atomic::Ordering::Relaxed);
+    Ok(())
 }
 
 /// The result, in the caller's environment; `None` where the operation fails.
@@ -131,20 +150,29 @@ impl Number {
     }
 }
 
-/// As the VM does it: the digits from the least on, each rounded for itself.
+/// As the VM does it.
 fn to_f64(value: &BigInt) -> Option<f64> {
-    let mut sum = 0.0;
-    let mut base = 1.0;
-    for digit in value.magnitude().iter_u64_digits() {
-        sum += digit as f64 * base;
-        base *= 2f64.powi(64);
-    }
-    let signed = if value.sign() == Sign::Minus {
-        -sum
+    let magnitude = value.magnitude();
+    let float = if TO_NEAREST.load(atomic::Ordering::Relaxed) {
+        nearest(magnitude)
     } else {
-        sum
+        let digits = magnitude.iter_u64_digits().rev();
+        digits.fold(0.0, |sum, digit| sum * 2f64.powi(64) + digit as f64)
+    };
+    let signed = match value.sign() {
+        Sign::Minus => -float,
+        _ => float,
     };
     signed.is_finite().then_some(signed)
+}
+
+fn nearest(value: &BigUint) -> f64 {
+    let cut = value.bits().saturating_sub(64);
+    let leading = (value >> cut).iter_u64_digits().next().unwrap_or(0);
+    // A word has bits to spare, so the last may stand for all that were cut off.
+    let inexact = value.trailing_zeros().is_some_and(|zeros| zeros < cut);
+    let scale = 2f64.powi(i32::try_from(cut).unwrap_or(i32::MAX));
+    (leading | u64::from(inexact)) as f64 * scale
 }
 
 /// The integer that a float without a fraction is.
@@ -165,7 +193,11 @@ fn unary(operation: Operation, operand: Number) -> Option<Number> {
         (Negate, Number::Integer(value)) => Number::Integer(-value),
         (Negate, Number::Float(value)) => Number::Float(-value),
         (Absolute, Number::Integer(value)) => Number::Integer(value.magnitude().clone().into()),
-        (Absolute, Number::Float(value)) if value < 0.0 => Number::Float(-value),
+        (Absolute, Number::Float(value))
+            if value != 0.0 || UNSIGNED_ZERO.load(atomic::Ordering::Relaxed) =>
+        {
+            Number::Float(value.abs())
+        }
         (Absolute, number) => number,
         (Not, number) => Number::Integer(!number.integer()?),
         (Float, number) => Number::Float(number.to_f64()?),

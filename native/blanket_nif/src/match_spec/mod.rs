@@ -22,6 +22,7 @@ use smallvec::SmallVec;
 use crate::packed;
 use crate::raw::Call;
 use crate::term::BeamTerm;
+pub use arithmetic::learn as learn_arithmetic;
 use evaluate::Machine;
 pub use evaluate::Value;
 use expression::Expression;

@@ -443,9 +443,12 @@ defmodule Blanket do
     with {:ok, table} <- create_table(ref, opts),
          {:error, :already_kept} <- with(:ok <- Native.keep(table, ref, keep), do: {:ok, table}) do
       # Kept as something else, or created a moment too late: see create_kept/4.
-      if kept_as(table) == {:error, :not_kept},
-        do: delete(table) && :kept,
-        else: {:error, :already_kept}
+      if kept_as(table) == {:error, :not_kept} do
+        delete(table)
+        :kept
+      else
+        {:error, :already_kept}
+      end
     end
   end
 

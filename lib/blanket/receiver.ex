@@ -58,8 +58,8 @@ defmodule Blanket.Receiver do
   # found at once, however many others wait.
   defp registered_name do
     case Process.info(self(), :registered_name) do
+      {:registered_name, []} -> []
       {:registered_name, name} -> [name]
-      [] -> []
     end
   end
 

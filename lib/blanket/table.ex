@@ -1105,7 +1105,7 @@ defmodule Blanket.Table do
 
       iex> {:value, fun, _} =
       ...>   :erl_eval.exprs(
-      ...>     elem(:erl_parse.parse_exprs(elem(:erl_scan.string('fun({K, V}) when V > 1 -> K end.'), 1)), 1),
+      ...>     elem(:erl_parse.parse_exprs(elem(:erl_scan.string(~c"fun({K, V}) when V > 1 -> K end."), 1)), 1),
       ...>     []
       ...>   )
       iex> Blanket.Table.fun2ms(fun)
@@ -1447,7 +1447,7 @@ defmodule Blanket.Table do
       iex> table = Blanket.Table.new(:people, [])
       iex> Blanket.Table.insert(table, [{1, "Ada"}, {2, "Grace"}])
       iex> handle = Blanket.Table.table(table)
-      iex> query = :qlc.string_to_handle('[Name || {2, Name} <- Table].', [], [{:Table, handle}])
+      iex> query = :qlc.string_to_handle(~c"[Name || {2, Name} <- Table].", [], [{:Table, handle}])
       iex> :qlc.eval(query)
       ["Grace"]
   """

@@ -707,7 +707,7 @@ defmodule Blanket.TableTest do
   defp raised(module, function, args) do
     apply(module, function, args)
   catch
-    kind, reason -> {kind, reason, hd(__STACKTRACE__)}
+    kind, reason -> {kind, reason, List.first(__STACKTRACE__)}
   end
 
   test "Erlang code calls it as it calls ets" do

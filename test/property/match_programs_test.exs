@@ -435,7 +435,7 @@ defmodule Blanket.MatchProgramsTest do
   defp portions(_module, _function, :"$end_of_table", _limit), do: []
 
   defp portions(_module, _function, {results, :"$end_of_table"}, limit)
-       when length(results) in 1..limit,
+       when length(results) in 1..limit//1,
        do: results
 
   defp portions(module, function, {results, continuation}, limit) when length(results) == limit,

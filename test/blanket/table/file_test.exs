@@ -145,7 +145,7 @@ defmodule Blanket.Table.FileTest do
         checked? = String.ends_with?(List.to_string(path), "md5sum")
 
         for at <- [byte_size(whole) - 30, div(byte_size(whole), 2), 500] do
-          <<before::binary-size(at), byte, rest::binary>> = whole
+          {before, <<byte, rest::binary>>} = split(whole, at)
           File.write!(path, [before, Bitwise.bxor(byte, 255), rest])
           verified = verified(Table, path)
           assert verified == verified(:ets, path)
@@ -162,6 +162,9 @@ defmodule Blanket.Table.FileTest do
       # Nothing is left but the table that was written.
       assert [_] = for(t <- Table.all(), Table.info(t, :owner) == self(), do: t)
     end
+
+    defp split(whole, at),
+      do: {binary_part(whole, 0, at), binary_part(whole, at, byte_size(whole) - at)}
 
     defp verified(module, path) do
       with {:ok, table} <- module.file2tab(path, verify: true) do

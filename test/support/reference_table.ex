@@ -7,7 +7,6 @@ defmodule Blanket.ReferenceTable do
   @calls [
     foldl: 3,
     foldr: 3,
-    new: 2,
     delete: 1,
     delete: 2,
     delete_object: 2,
@@ -34,6 +33,9 @@ defmodule Blanket.ReferenceTable do
     args = Macro.generate_arguments(arity, __MODULE__)
     defdelegate unquote(function)(unquote_splicing(args)), to: :ets
   end
+
+  # In compressed tables of OTP 27, funs like &Enum.map/2 damage the heap of whoever reads them.
+  def new(name, options), do: :ets.new(name, Enum.reject(options, &(&1 == :compressed)))
 
   # Of a list, :ets leaves open which of several objects with one key stays; and OTP 23 to 25.2 insert
   # a list into a bag from its end. Here, a list is inserted from its beginning.

@@ -1,4 +1,4 @@
-# Sourced by bin/demo and bin/test: goes to the project's root and sees to it that the tools are there.
+# Sourced by the commands in bin: goes to the project's root and sees to it that the tools are there.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -374,9 +374,12 @@ defmodule Blanket do
   defp heir_of?(heir, ref) do
     case Rendezvous.ref_of_heir(heir) do
       {:ok, other} -> other === ref
-      :error -> is_pid(heir) and node(heir) == node() and not Process.alive?(heir)
+      :error -> dead?(heir)
     end
   end
+
+  defp dead?(pid) when is_pid(pid) and node(pid) == node(), do: not Process.alive?(pid)
+  defp dead?(_), do: false
 
   @doc """
   Makes the calling process the owner of the table that is kept as `ref`, and creates the table the

@@ -620,7 +620,9 @@ defmodule BlanketTest do
       Agent.update(gate, fn nil -> owner.pid end)
       send(slow, :look)
       assert {:ok, table} = Task.await(owner)
-      assert {^table, _} = Native.kept({Broken, {:slow, gate}, :t})
+      eventually(fn -> Table.info(table, :owner) == :none end)
+      assert {:ok, {Broken, {:slow, ^gate}, :t} = ref} = Native.unkeep(table)
+      Heir.stop(ref)
     end
   end
 
@@ -694,6 +696,20 @@ defmodule BlanketTest do
       assert {:ok, next} = Task.await(new)
       assert next != heir
       assert Table.info(table) == :undefined
+    end
+
+    test "is settled by an heir that has not been told of the exit yet" do
+      {settings, pid, table, heir} = transient(:transient)
+      monitor = Process.monitor(heir)
+      :sys.suspend(heir)
+      ref = {Counter, settings.owner, :counters}
+      settling = Task.async(fn -> Heir.settle(ref, :infinity) end)
+      eventually(fn -> Process.info(heir, :message_queue_len) > {:message_queue_len, 0} end)
+      Counter.stop(pid, :normal)
+      :sys.resume(heir)
+      assert Task.await(settling) == :ok
+      assert Table.info(table) == :undefined
+      assert_receive {:DOWN, ^monitor, :process, ^heir, :normal}
     end
 
     test "keeps the table when another has claimed it before the heir learns the reason" do
@@ -839,7 +855,10 @@ defmodule BlanketTest do
       {:ok, table} = Blanket.receive_table(:t)
       assert Blanket.abandon_table(table, other) == {:error, :not_heir}
       assert Blanket.abandon_table(table, self()) == {:error, :not_heir}
-      assert Blanket.abandon_table(table, :other) == {:error, :not_heir}
+
+      for no_heir <- [:other, make_ref()],
+          do: assert(Blanket.abandon_table(table, no_heir) == {:error, :not_heir})
+
       assert Blanket.abandon_table(:no_table) == {:error, {:table_not_found, :no_table}}
       assert Blanket.abandon_table(Table.new(:t, [])) == {:error, :not_kept}
     end

@@ -142,6 +142,36 @@ defmodule Blanket.HeirTest do
     end
   end
 
+  test "an owner that claims is killed at a random moment, many times", %{name: name} do
+    claim = fn -> Blanket.claim_table(name, create_table: {name, [:named_table, :private]}) end
+
+    received =
+      Enum.count(1..300, fn n ->
+        owner = start_owner(name, receive: claim)
+        assert_receive {:registered, ^owner}
+        for _ <- 1..:rand.uniform(n * 20), do: :erlang.bump_reductions(1)
+        if rem(n, 3) == 0, do: kill_heir(name)
+        kill(owner)
+
+        receive do
+          {:owner, ^owner, {:ok, ^name}, _count} -> true
+        after
+          0 -> false
+        end
+      end)
+
+    owner = start_owner(name, receive: claim)
+    assert_receive {:owner, ^owner, {:ok, ^name}, count}
+    assert count > received
+    {:ok, heir} = Heir.find_or_start(name)
+    assert %{table: table} = :sys.get_state(heir)
+    assert Table.whereis(name) == table
+  end
+
+  defp kill_heir(ref) do
+    with heir when is_pid(heir) <- Heir.whereis(ref), do: Process.exit(heir, :kill)
+  end
+
   describe "the heir is killed" do
     test "while the owner works", %{name: name} do
       heir = new(name)

@@ -470,6 +470,31 @@ defmodule Blanket.TableTest do
       eventually(fn -> Table.info(table) == :undefined end)
     end
 
+    test "ends for all tables before anyone who is told of the exit can look" do
+      parent = self()
+      names = for n <- 1..300, do: :"told_#{n}"
+
+      for _ <- 1..20 do
+        {owner, monitor} =
+          spawn_monitor(fn ->
+            immortal = for _ <- names, do: Table.new(:table, [{:heir, :immortal}])
+            for name <- names, do: Table.new(name, [:named_table])
+            send(parent, {:immortal, immortal})
+            receive do: (:never -> :ok)
+          end)
+
+        assert_receive {:immortal, immortal}
+        Process.exit(owner, :kill)
+        assert_receive {:DOWN, ^monitor, :process, ^owner, :killed}
+        # Backwards, as the VM may be at the first ones now.
+        for table <- Enum.reverse(immortal), do: assert(Table.claim(table) == {:ok, table})
+        for name <- Enum.reverse(names), do: assert(Table.new(name, [:named_table]) == name)
+        # What comes of the exit later finds other owners.
+        for table <- names ++ immortal, do: assert(Table.info(table, :owner) == self())
+        for table <- names ++ immortal, do: Table.delete(table)
+      end
+    end
+
     test "goes to the heir, with the table's data" do
       heir = self()
 

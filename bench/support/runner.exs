@@ -44,7 +44,8 @@ defmodule Bench.Runner do
       figures:
         for({name, _} <- workers, do: {name, Statistics.of(Enum.map(times, &(&1[name] / calls)))}),
       goal: workload.goal && {:ratio, workload.goal},
-      others: workload.others
+      others: workload.others,
+      note: workload.note
     }
   end
 

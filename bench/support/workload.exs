@@ -15,6 +15,7 @@ defmodule Bench.Workload do
     * `ets` – the options of `:ets` that may suit it best, see `options/1`
     * `goal` – of the ratio to the best of those; `others` – to the rest
     * `rounds` – at least, where each takes long
+    * `note` – what the reader of the figures has to know
   """
 
   @enforce_keys [:name, :calls, :setup, :run]
@@ -28,6 +29,7 @@ defmodule Bench.Workload do
     :goal,
     :others,
     :rounds,
+    :note,
     times: 1,
     data: &__MODULE__.no_data/0,
     once: false,

@@ -13,6 +13,7 @@ defmodule Bench.Workloads.Tables do
         setup: fn _loops, _options -> nil end,
         run: fn loops, nil, objects -> loops.tables([:set], count, objects) end,
         contents: false,
+        note: "Blanket gives the memory back afterwards, in the background.",
         heap: 20 * count,
         goal: 1.0
       }

@@ -190,6 +190,14 @@ defmodule BlanketTest do
       assert [{^heir, _}] = Registry.lookup(Blanket.Registry, {Blanket, self(), :t})
     end
 
+    test "leaves the caller no right to the table" do
+      {:ok, _heir} = Blanket.new(Blanket, self(), {:t, [:private]})
+      {table, _} = Native.kept({Blanket, self(), :t})
+
+      for use <- [&Table.lookup/2, &Table.insert/2],
+          do: assert_raise(ArgumentError, fn -> use.(table, {1}) end)
+    end
+
     defp take(table, items), do: for(item <- items, do: {item, Table.info(table, item)})
 
     test "answers the heir of the table that is kept already, and leaves its data" do

@@ -23,8 +23,8 @@ defmodule Bench do
     one_key: 100_000,
     tables: 100_000,
     memory: 1_000_000,
-    memory_of_maps: 1_000_000,
-    memory_rounds: 3,
+    memory_of_maps: 400_000,
+    memory_rounds: 2,
     kills: 500
   }
 

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::discard::{defer_discard, defer_drop};
 use crate::lock::{Contended, Intact, Torn, VersionLock};
-use crate::object::{is_flat, write_flat};
+use crate::object;
 use crate::objects::Objects;
 use crate::page::{PageIndex, Source};
 use crate::run::Run;
@@ -428,15 +428,9 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
     ) {
         let body = self.body(guard);
         let Some(old) = body.entry(slot) else { return };
-        let elements = source.elements();
-        if old.page == Entry::FLAT && is_flat(elements) {
-            // SAFETY: the lock is held, and a flat entry leads to a flat object of the slab; its
-            // arity is compared before it is written.
-            let object = unsafe { T::from_word(old.word) };
-            if object.arity() == elements.len() {
-                // SAFETY: as above.
-                return unsafe { write_flat(object, elements) };
-            }
+        // SAFETY: the lock is held.
+        if unsafe { object::overwrite(old, source.elements(), context.keypos) } {
+            return source.discard();
         }
         self.set_slot(slot, source, context, guard);
         self.forget(old, context, guard);

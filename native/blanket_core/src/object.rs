@@ -1,9 +1,10 @@
 //! An object as a reader sees it.
 //!
-//! Most objects never change: a new version of one is put elsewhere. But a *flat* object, a short
-//! tuple of immediates, is overwritten in place. So a reader does not follow the word of such an
-//! object but takes its elements along, and uses them only after it saw that the leaf was intact
-//! while it read.
+//! What hangs below an object never changes: a new version of it is put elsewhere. But an immediate
+//! in a short object may be written in place: all of a *flat* object, a short tuple of immediates, and
+//! in a block those elements beside the key, where all of them are immediates. So a reader takes the
+//! elements of short objects along, and uses them only after it saw that the leaf was intact while it
+//! read.
 
 use std::mem::MaybeUninit;
 
@@ -14,6 +15,8 @@ use crate::term::Term;
 pub struct Object<T> {
     object: T,
     place: Place,
+    /// Elements that were taken; those of an object with more are not written in place.
+    taken: u32,
     elements: [MaybeUninit<T>; MOST],
 }
 
@@ -27,8 +30,8 @@ impl<T: Copy> Copy for Object<T> {}
 
 #[derive(Clone, Copy)]
 enum Place {
-    /// So many elements of it were taken.
-    Taken(u32),
+    /// In the slab.
+    Slab,
     Block,
     Arena,
 }
@@ -59,6 +62,7 @@ impl<T: Term> Object<T> {
         Object {
             object,
             place: Place::Arena,
+            taken: 0,
             elements: [MaybeUninit::uninit(); MOST],
         }
     }
@@ -84,36 +88,38 @@ impl<T: Term> Object<T> {
         // SAFETY: the word of an entry that is no run is an object.
         let object = unsafe { T::from_word(entry.word) };
         let taken = place.write(Self::in_arena(object));
-        match entry.page {
-            Entry::BLOCK => taken.place = Place::Block,
-            Entry::FLAT => {
-                let arity = object.arity().min(MOST);
-                for (index, place) in taken.elements[..arity].iter_mut().enumerate() {
-                    place.write(object.element(index));
-                }
-                taken.place = Place::Taken(arity as u32);
+        taken.place = match entry.page {
+            Entry::FLAT => Place::Slab,
+            Entry::BLOCK => Place::Block,
+            _ => return taken,
+        };
+        let arity = object.arity();
+        if arity <= MOST {
+            for (index, place) in taken.elements[..arity].iter_mut().enumerate() {
+                place.write(object.element(index));
             }
-            _ => {}
+            taken.taken = arity as u32;
         }
         taken
     }
 
     #[inline]
     pub fn elements(&self) -> &[T] {
-        match self.place {
+        match self.taken {
+            0 => self.object.elements(),
             // SAFETY: so many were written.
-            Place::Taken(taken) => unsafe {
+            taken => unsafe {
                 std::slice::from_raw_parts(self.elements.as_ptr().cast(), taken as usize)
             },
-            _ => self.object.elements(),
         }
     }
 
-    /// The object itself; `None` where it is flat, and may be something else by now.
+    /// The object itself; `None` where it is flat, and may be something else by now. The immediates
+    /// among its own elements may be others by now, too.
     #[inline]
     pub fn whole(&self) -> Option<Whole<T>> {
         match self.place {
-            Place::Taken(_) => None,
+            Place::Slab => None,
             Place::Block => Some(Whole::Block(self.object)),
             Place::Arena => Some(Whole::Arena(self.object)),
         }
@@ -126,12 +132,45 @@ pub(crate) fn is_flat<T: Term>(elements: &[T]) -> bool {
     elements.len() <= MOST && elements.iter().all(|element| element.is_immediate())
 }
 
-/// Writes the elements of a flat object.
+/// Writes the elements in place, as far as that is how they can be written; answers whether it is.
 ///
 /// # Safety
 ///
-/// `object` is a flat object of a slab and has as many elements; they are immediates; the lock of
-/// the leaf is held; those who read it without that lock [take](Object::take) it.
+/// The lock of the leaf is held whose `entry` this is.
+#[inline]
+pub(crate) unsafe fn overwrite<T: Term>(entry: Entry, elements: &[T], keypos: usize) -> bool {
+    let is_block = match entry.page {
+        Entry::FLAT => false,
+        Entry::BLOCK => true,
+        _ => return false,
+    };
+    // SAFETY: such an entry leads to an object.
+    let object = unsafe { T::from_word(entry.word) };
+    if elements.len() > MOST || object.arity() != elements.len() {
+        return false;
+    }
+    let is_key = |index: usize| is_block && index + 1 == keypos;
+    let others_fit = elements.iter().enumerate().all(|(index, element)| {
+        is_key(index) || element.is_immediate() && object.element(index).is_immediate()
+    });
+    if !others_fit || is_block && !object.element(keypos - 1).matches(elements[keypos - 1]) {
+        return false;
+    }
+    for (index, &element) in elements.iter().enumerate() {
+        if !is_key(index) {
+            // SAFETY: the object is in the slab or in a block, and short: who reads it without the
+            // lock takes its elements. The old element and the new one are immediates.
+            unsafe { object.set_element(index, element) };
+        }
+    }
+    true
+}
+
+/// Writes the elements of a flat object, for another one.
+///
+/// # Safety
+///
+/// `object` is in a slab and has as many elements; they are immediates; the lock of the leaf is held.
 #[inline]
 pub(crate) unsafe fn write_flat<T: Term>(object: T, elements: &[T]) {
     for (index, &element) in elements.iter().enumerate() {

@@ -53,8 +53,9 @@ pub trait Term: Copy + Send + Sync + 'static {
     ///
     /// # Safety
     ///
-    /// The tuple was made by [`Tuples::tuple`], nobody else writes to it, and whoever reads it
-    /// meanwhile uses [`Term::element`]. The new element is an immediate.
+    /// The tuple was made by [`Tuples::tuple`] or [`Term::new_block`], nobody else writes to it, and
+    /// whoever reads it meanwhile uses [`Term::element`]. The old element and the new one are
+    /// immediates.
     unsafe fn set_element(self, index: usize, element: Self);
 
     // A block is memory of its own that one tuple lives in, with all that is in it.
@@ -146,6 +147,29 @@ impl Encoding {
         let mut encoding = Self::EMPTY;
         term.encode(&mut encoding);
         encoding
+    }
+
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let mut encoding = Self::EMPTY;
+        encoding.extend(bytes);
+        encoding
+    }
+
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Writes all bytes, and zeros behind them.
+    pub fn write_to(&self, bytes: &mut [u8; Self::MAX]) {
+        let (places, _) = bytes.as_chunks_mut();
+        for (place, word) in places.iter_mut().zip(self.words) {
+            *place = word.to_be_bytes();
+        }
     }
 
     #[inline(always)]

@@ -232,6 +232,61 @@ fn no_step_of_a_counter_is_lost_in_an_ordered_set() {
     check_counters(Kind::OrderedSet);
 }
 
+/// Objects whose only other term is their key are written in their blocks, under the eyes of readers.
+fn check_written_in_blocks(kind: Kind) {
+    const KEYS: i64 = 8;
+    const VERSIONS: i64 = 40_000;
+    let key = |number: i64| text(format!("the key of number {number}"));
+    let object = |number, version| match sealed(number, version).elements() {
+        [_, version, seal] => tuple([key(number), version.clone(), seal.clone()]),
+        _ => unreachable!("three elements are sealed"),
+    };
+    let read = |found: &Value, number: i64| {
+        let elements = found.elements();
+        assert_eq!(elements[0], key(number));
+        version_of(&tuple([
+            int(number),
+            elements[1].clone(),
+            elements[2].clone(),
+        ]))
+    };
+    let role = |scene: &Scene, number: usize| {
+        let mut newest = [0; KEYS as usize];
+        match number {
+            0 | 1 => {
+                for version in 1..=VERSIONS {
+                    let number = version % (KEYS / 2) * 2 + number as i64;
+                    insert(&scene.table, &object(number, version));
+                }
+            }
+            _ => {
+                while scene.is_written() {
+                    for (number, newest) in newest.iter_mut().enumerate() {
+                        let number = number as i64;
+                        let version = read(&lookup(&scene.table, &key(number))[0], number);
+                        assert!(version >= *newest, "{version} after {newest}");
+                        *newest = version;
+                    }
+                }
+            }
+        }
+    };
+    let prepare = |table: &Table| (0..KEYS).for_each(|number| insert(table, &object(number, 0)));
+    Scene::play(kind, 2, prepare, role, |table| {
+        assert_eq!(table.len(), KEYS as usize);
+    });
+}
+
+#[test]
+fn what_is_written_in_blocks_is_read_whole_in_a_set() {
+    check_written_in_blocks(Kind::Set);
+}
+
+#[test]
+fn what_is_written_in_blocks_is_read_whole_in_an_ordered_set() {
+    check_written_in_blocks(Kind::OrderedSet);
+}
+
 /// One key whose objects are a queue: a writer appends, another removes from the front. Each
 /// look-up is one instant of it, and stays so while it is parked.
 fn check_queue_under_one_key(kind: Kind) {

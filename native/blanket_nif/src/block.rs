@@ -11,6 +11,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rustler::sys::{self, ErlNifEnv};
 use smallvec::SmallVec;
@@ -159,13 +160,33 @@ unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
     }
 }
 
-/// Copies the object of a block to the caller.
+/// Copies the object of a block to the caller, with those of its own elements that are immediates as
+/// in `elements`: in the block, they may be others by now.
 ///
 /// # Safety
 ///
-/// `block` came from [`new`]; `env` is that of the running call.
+/// `block` came from [`new`] and has such elements; `env` is that of the running call.
 #[inline]
-pub unsafe fn copy_out(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
+pub unsafe fn copy_out(env: *mut ErlNifEnv, block: BeamTerm, elements: &[BeamTerm]) -> BeamTerm {
+    // SAFETY: as promised.
+    let copy = unsafe { copy_words(env, block) };
+    if block.as_tuple().is_some_and(|own| ptr::eq(own, elements)) {
+        return copy;
+    }
+    for (index, element) in elements.iter().enumerate() {
+        if element.is_immediate() {
+            // SAFETY: the copy is the caller's, who does not know it yet; it has such an element.
+            unsafe { *address(copy.word()).add(1 + index) = element.word() };
+        }
+    }
+    copy
+}
+
+/// # Safety
+///
+/// As for [`copy_out`].
+#[inline]
+unsafe fn copy_words(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
     // SAFETY: as promised.
     let words = (unsafe { bytes_of(block) } - ALLOCATION) / WORD - 1;
     let known = Known::get();
@@ -182,19 +203,21 @@ pub unsafe fn copy_out(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
         let tuple = sys::enif_make_tuple_from_array(env, room.as_ptr(), room.len() as u32);
         let to = address(BeamTerm::from(tuple).word());
         let moved = (to.addr() as u64).wrapping_sub(from.addr() as u64);
+        // Elements of the object may be written meanwhile.
+        let word = |at| AtomicU64::from_ptr(from.add(at)).load(Relaxed);
         let mut at = 0;
         while at < words {
-            let word = *from.add(at);
-            match word & TAG {
-                LIST | BOXED => *to.add(at) = word.wrapping_add(moved),
+            let first = word(at);
+            match first & TAG {
+                LIST | BOXED => *to.add(at) = first.wrapping_add(moved),
                 0 => {
-                    let bare = known.bare_words(word);
+                    let bare = known.bare_words(first);
                     for at in at..=at + bare {
-                        *to.add(at) = *from.add(at);
+                        *to.add(at) = word(at);
                     }
                     at += bare;
                 }
-                _ => *to.add(at) = word,
+                _ => *to.add(at) = first,
             }
             at += 1;
         }

@@ -5,10 +5,13 @@
 //! when its bytes say all that `==` sees of it; behind one that is cut short, the bytes of what
 //! comes after would be compared out of turn. A part says by [`Exactness`] how it ended.
 
+use std::cell::RefCell;
+
 use blanket_core::Encoding;
 
 use crate::cut::{Cut, Part};
-use crate::term::{BeamTerm, Type};
+use crate::layout::Known;
+use crate::term::{BeamTerm, Type, mix};
 
 /// Classes in term order; none is 0, which is what stands behind the last byte.
 mod class {
@@ -104,16 +107,17 @@ fn encode_part(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
         open(term, out);
         return encode_all(&[head, tail], out);
     }
+    if let Some(bytes) = Known::get().short_bytes(term) {
+        out.push(class::BITSTRING);
+        return push_bytes(bytes, out, place);
+    }
+    if term.is_immediate() && push_known_atom(term, out) {
+        return Exact;
+    }
     match term.type_of() {
         Type::Integer => encode_large_integer(term, out),
         Type::Float => encode_float(term.to_f64().unwrap_or(0.0), out),
-        Type::Atom => {
-            out.push(class::ATOM);
-            match term.with_text(|text| push_text(text, out)) {
-                Some(()) => Exact,
-                None => Ends,
-            }
-        }
+        Type::Atom => encode_atom(term, out),
         Type::Bitstring => encode_bitstring(term, out, place),
         Type::Map => {
             out.push(class::MAP);
@@ -210,9 +214,58 @@ fn below(out: &mut Encoding) -> Exactness {
     Ends
 }
 
-fn encode_bitstring(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
-    out.push(class::BITSTRING);
-    let whole = term.with_bytes(|bytes| match place {
+/// An atom's bytes, which take long to come by.
+#[derive(Clone, Copy)]
+struct KnownAtom {
+    word: u64,
+    len: usize,
+    bytes: [u8; Encoding::MAX],
+}
+
+const KNOWN_ATOMS: usize = 64;
+
+thread_local! {
+    /// Atoms that were encoded lately, by their words.
+    static ATOMS: RefCell<[KnownAtom; KNOWN_ATOMS]> = const {
+        RefCell::new([KnownAtom { word: 0, len: 0, bytes: [0; Encoding::MAX] }; KNOWN_ATOMS])
+    };
+}
+
+fn place_of(atom: BeamTerm) -> usize {
+    mix(atom.word()) as usize % KNOWN_ATOMS
+}
+
+/// False where the term is not an atom that was encoded lately.
+fn push_known_atom(term: BeamTerm, out: &mut Encoding) -> bool {
+    ATOMS.with_borrow(|atoms| {
+        let atom = &atoms[place_of(term)];
+        let is_known = atom.word == term.word();
+        if is_known {
+            out.extend(&atom.bytes[..atom.len]);
+        }
+        is_known
+    })
+}
+
+fn encode_atom(term: BeamTerm, out: &mut Encoding) -> Exactness {
+    let mut alone = Encoding::of_bytes(&[class::ATOM]);
+    if term.with_text(|text| push_text(text, &mut alone)).is_none() {
+        out.push(class::ATOM);
+        return Ends;
+    }
+    let mut atom = KnownAtom {
+        word: term.word(),
+        len: alone.len(),
+        bytes: [0; Encoding::MAX],
+    };
+    alone.write_to(&mut atom.bytes);
+    out.extend(&atom.bytes[..atom.len]);
+    ATOMS.with_borrow_mut(|atoms| atoms[place_of(term)] = atom);
+    Exact
+}
+
+fn push_bytes(bytes: &[u8], out: &mut Encoding, place: Place) -> Exactness {
+    match place {
         Place::Alone => {
             out.extend(bytes);
             Ends
@@ -221,7 +274,12 @@ fn encode_bitstring(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactne
             push_text(bytes, out);
             Exact
         }
-    });
+    }
+}
+
+fn encode_bitstring(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
+    out.push(class::BITSTRING);
+    let whole = term.with_bytes(|bytes| push_bytes(bytes, out, place));
     whole.unwrap_or_else(|| {
         // BIT_BINARY_EXT: the length in bytes, the number of bits in the last, the bytes.
         term.with_external(|external| {

@@ -4,6 +4,7 @@
 //! blocks and back before it believes what it saw. A kind that looks otherwise in some later VM is not
 //! plain there, and slower.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::{ptr, slice};
 
@@ -35,7 +36,7 @@ pub struct Known {
     /// The header of a small map; 0 where it is not known.
     map: u64,
     /// Of a binary on the heap, those four bits, and what the word of its length counts for a byte.
-    binary: Option<(u64, u64)>,
+    binary: Option<(u64, NonZeroU64)>,
     /// Terms to fill memory with.
     room: Vec<ErlNifTerm>,
 }
@@ -96,6 +97,25 @@ impl Known {
         self.room.get(..words)
     }
 
+    /// The bytes of a binary on the heap.
+    #[inline]
+    pub fn short_bytes<'a>(&self, term: BeamTerm) -> Option<&'a [u8]> {
+        let (bits_of_binary, unit) = self.binary?;
+        if term.word() & TAG != BOXED {
+            return None;
+        }
+        let from = address(term.word());
+        // SAFETY: the header is that of a binary on the heap: the word behind it says how many bytes
+        // follow. They live as long as the term.
+        unsafe {
+            if bits(*from) != bits_of_binary {
+                return None;
+            }
+            let len = *from.add(1) / unit;
+            Some(slice::from_raw_parts(from.add(2).cast(), len as usize))
+        }
+    }
+
     /// The words of a binary that is part of a larger one, or alone outside the heap, but short.
     pub fn binary_words(&self, term: BeamTerm) -> Option<usize> {
         self.binary?;
@@ -108,13 +128,15 @@ impl Known {
     ///
     /// [`Known::binary_words`] has counted them, and there is room for as many at `to`.
     pub unsafe fn write_binary(&self, term: BeamTerm, to: *mut u64) -> usize {
-        let (bits, unit) = self.binary.unwrap_or_default();
+        let Some((bits, unit)) = self.binary else {
+            return 0;
+        };
         let write = |bytes: &[u8]| {
             let data = bytes.len().div_ceil(8);
             // SAFETY: there is room for a header, a length and the bytes, filled up to words.
             unsafe {
                 *to = ((1 + data as u64) << 6) | bits << 2;
-                *to.add(1) = bytes.len() as u64 * unit;
+                *to.add(1) = bytes.len() as u64 * unit.get();
                 if data > 0 {
                     *to.add(1 + data) = 0;
                 }
@@ -129,6 +151,7 @@ impl Known {
 }
 
 /// The four bits by which headers differ that are not those of tuples.
+#[inline]
 fn bits(header: u64) -> u64 {
     header >> 2 & 0xF
 }
@@ -225,12 +248,13 @@ impl Samples {
         }
     }
 
-    fn binary_layout(&self) -> Option<(u64, u64)> {
+    fn binary_layout(&self) -> Option<(u64, NonZeroU64)> {
         let bits = bits(header(*self.binaries.first()?));
-        let unit = word(*self.binaries.get(1)?, 1);
+        let unit = NonZeroU64::new(word(*self.binaries.get(1)?, 1))?;
         let as_expected = self.binaries.iter().enumerate().all(|(len, &term)| {
             let data = len.div_ceil(8) as u64;
-            header(term) == ((1 + data) << 6) | bits << 2 && word(term, 1) == len as u64 * unit
+            header(term) == ((1 + data) << 6) | bits << 2
+                && word(term, 1) == len as u64 * unit.get()
         });
         as_expected.then_some((bits, unit))
     }
@@ -286,7 +310,7 @@ impl Samples {
                 };
                 let tuple = crate::term::make_tuple(env, elements);
                 let block = block::new(elements, bytes);
-                let copy = block::copy_out(env, block);
+                let copy = block::copy_out(env, block, &[]);
                 let is_same = |term: BeamTerm| {
                     let identical = sys::enif_is_identical(term.raw(), tuple.raw()) != 0;
                     let bytes = |term: BeamTerm| term.with_external(<[u8]>::to_vec);

@@ -9,6 +9,7 @@ mod encoding;
 mod entry;
 mod fixation;
 mod integer;
+mod key;
 mod layout;
 mod match_spec;
 mod nif;

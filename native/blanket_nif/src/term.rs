@@ -14,8 +14,7 @@ use std::sync::atomic::{self, AtomicU64};
 
 use blanket_core::{Encoding, OwnedTerm, Term};
 use rustler::sys::{
-    self, ErlNifBinary, ErlNifEnv, ErlNifHash, ErlNifMapIterator, ErlNifMapIteratorEntry,
-    ErlNifTerm,
+    self, ErlNifBinary, ErlNifEnv, ErlNifMapIterator, ErlNifMapIteratorEntry, ErlNifTerm,
 };
 
 use crate::arena::{Chunks, EnvArena};
@@ -23,6 +22,7 @@ use crate::atoms;
 use crate::block;
 use crate::cut::Cut;
 use crate::encoding;
+use crate::key;
 
 /// A term of the BEAM.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -485,42 +485,22 @@ impl Term for BeamTerm {
 
     #[inline]
     fn hash(self) -> u64 {
-        if self.is_immediate() {
-            return mix(self.word());
-        }
-        // SAFETY: the function takes any term.
-        mix(unsafe { sys::enif_hash(ErlNifHash::ERL_NIF_INTERNAL_HASH, self.0, 0) })
+        key::hash(self)
     }
 
     #[inline]
     fn matches(self, other: Self) -> bool {
-        if self.0 == other.0 {
-            return true;
-        }
-        // An immediate matches nothing but itself.
-        if self.is_immediate() || other.is_immediate() {
-            return false;
-        }
-        // SAFETY: the function takes any terms.
-        unsafe { sys::enif_is_identical(self.0, other.0) != 0 }
+        key::matches(self, other)
     }
 
     #[inline]
     fn compare(self, other: Self) -> Ordering {
-        if self.0 == other.0 {
-            return Ordering::Equal;
-        }
-        if let (Some(one), Some(two)) = (self.small_integer(), other.small_integer()) {
-            return one.cmp(&two);
-        }
         match (self.as_cut(), other.as_cut()) {
-            (None, None) => {}
-            (Some(one), Some(two)) => return one.compare(two),
-            (Some(cut), None) => return cut.compare_with_key(other),
-            (None, Some(cut)) => return cut.compare_with_key(self).reverse(),
+            (None, None) => key::compare(self, other),
+            (Some(one), Some(two)) => one.compare(two),
+            (Some(cut), None) => cut.compare_with_key(other),
+            (None, Some(cut)) => cut.compare_with_key(self).reverse(),
         }
-        // SAFETY: the function takes any terms of the VM's.
-        unsafe { sys::enif_compare(self.0, other.0) }.cmp(&0)
     }
 
     #[inline]

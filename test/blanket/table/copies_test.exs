@@ -108,6 +108,34 @@ defmodule Blanket.Table.CopiesTest do
     assert Table.lookup(table, "01234567890123456789") == [{key, value}]
   end
 
+  test "are of one version each, where only immediates beside the key are written" do
+    table = Table.new(:copies, [:public])
+    Table.insert(table, {"the key", 0, 0})
+
+    writer =
+      spawn_link(fn ->
+        Stream.iterate(1, &(&1 + 1))
+        |> Enum.each(fn i ->
+          Table.insert(table, {"the key", i, -i})
+          Table.update_counter(table, "the key", [{2, 1}, {3, -1}])
+          Table.update_element(table, "the key", [{2, i}, {3, -i}])
+        end)
+      end)
+
+    matching = [{{:_, :"$1", :"$2"}, [{:"/=", {:+, :"$1", :"$2"}, 0}], [:"$_"]}]
+    whole = [{{:_, :"$1", :_}, [], [{{:"$1", :"$_"}}]}]
+
+    for _ <- 1..50_000 do
+      assert [{"the key", i, j}] = Table.lookup(table, "the key")
+      assert i + j == 0
+      assert Table.select(table, matching) == []
+      assert [{i, {"the key", i, _}}] = Table.select(table, whole)
+    end
+
+    Process.unlink(writer)
+    Process.exit(writer, :kill)
+  end
+
   test "are of one version each, while it is written" do
     table = Table.new(:copies, [:public])
     version = fn i -> {:key, i, [i, {i}], %{i => "#{i}"}} end

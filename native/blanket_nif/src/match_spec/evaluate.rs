@@ -1,5 +1,6 @@
 //! Guards and bodies, run.
 
+use blanket_core::Whole;
 use rustler::sys;
 use smallvec::SmallVec;
 
@@ -7,6 +8,7 @@ use super::Subject;
 use super::expression::Expression;
 use super::function::Function;
 use crate::atoms;
+use crate::block;
 use crate::raw::{Call, boolean};
 use crate::term::BeamTerm;
 
@@ -52,11 +54,15 @@ impl Subject<'_> {
         self.value(call).term
     }
 
-    /// An object that is not at hand is made again, of immediates.
+    /// An object that may be written meanwhile is made again, as it was.
     fn value(&self, call: &Call<'_>) -> Value {
         match self.whole {
-            Some(term) => Value::found(term),
             None => Value::made(call.tuple(self.elements)),
+            Some(Whole::Block(block)) => {
+                // SAFETY: the environment is that of the running call; the guard keeps the block.
+                Value::made(unsafe { block::copy_out(call.env, block, self.elements) })
+            }
+            Some(Whole::Arena(term)) => Value::found(term),
         }
     }
 }

@@ -55,7 +55,7 @@ struct Clause {
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     elements: &'a [BeamTerm],
-    whole: Option<BeamTerm>,
+    whole: Option<Whole<BeamTerm>>,
 }
 
 impl<'a> Subject<'a> {
@@ -63,11 +63,11 @@ impl<'a> Subject<'a> {
         match packed::unpack(call, object) {
             None => Subject {
                 elements: object.elements(),
-                whole: object.whole().map(Whole::term),
+                whole: object.whole(),
             },
             Some(unpacked) => Subject {
                 elements: unpacked.as_tuple().unwrap_or_default(),
-                whole: Some(unpacked),
+                whole: Some(Whole::Arena(unpacked)),
             },
         }
     }

@@ -50,7 +50,7 @@ pub fn whole(call: &Call<'_>, object: &Object<BeamTerm>) -> BeamTerm {
     match object.whole() {
         None => call.tuple(object.elements()),
         // SAFETY: the environment is that of the running call, and the guard keeps the block.
-        Some(Whole::Block(object)) => unsafe { block::copy_out(call.env, object) },
+        Some(Whole::Block(block)) => unsafe { block::copy_out(call.env, block, object.elements()) },
         Some(Whole::Arena(object)) => call.copy(object),
     }
 }

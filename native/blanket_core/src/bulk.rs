@@ -15,7 +15,7 @@ use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
 use crate::directory::{Directory, LeafOf, LockedOf, ProbeOf};
 use crate::discard::discard;
-use crate::leaf::{Body, Full, Probe, key_of};
+use crate::leaf::{Body, Full, Probe, Rank, key_of};
 use crate::lock::{Contended, Intact};
 use crate::object::is_flat;
 use crate::page::Source;
@@ -45,7 +45,7 @@ pub enum Progress {
 
 #[derive(Clone, Copy)]
 struct Item<T> {
-    rank: [u64; 2],
+    rank: Rank,
     object: T,
     /// The object is in a block, which goes over to the table.
     is_block: bool,

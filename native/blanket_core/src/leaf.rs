@@ -99,17 +99,20 @@ pub(crate) fn key_of<T: Term>(object: T, keypos: usize) -> T {
     object.element(keypos - 1)
 }
 
+/// The leading words of a key's place in the order of the entries.
+pub(crate) type Rank = [u64; 3];
+
 /// Where a key is looked for. Made once for each call.
 pub(crate) trait Probe<T>: Copy {
     fn of(key: T) -> Self;
 
     /// The probe of a key whose [rank](Probe::rank) is known.
-    fn ranked(rank: [u64; 2], key: T) -> Self;
+    fn ranked(rank: Rank, key: T) -> Self;
 
     fn key(&self) -> T;
 
     /// Numbers in the order of the leaves' entries.
-    fn rank(&self) -> [u64; 2];
+    fn rank(&self) -> Rank;
 
     /// The order of two keys with equal ranks, as far as it decides which leaf they are in.
     fn tie(one: T, two: T) -> std::cmp::Ordering;

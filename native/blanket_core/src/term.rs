@@ -221,6 +221,12 @@ impl Encoding {
         self.words[word] << skipped | next >> 1 >> (u64::BITS - 1 - skipped)
     }
 
+    /// The order of the bytes.
+    #[inline]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        self.words.cmp(&other.words)
+    }
+
     /// The number of leading bytes that both share.
     pub fn common(&self, other: &Self) -> usize {
         let pairs = self.words.iter().zip(&other.words);

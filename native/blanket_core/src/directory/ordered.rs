@@ -11,7 +11,7 @@ use crossbeam_skiplist::base::SkipList;
 use super::Directory;
 use crate::hint::Generation;
 use crate::leaf::ordered::{OrderedBody, OrderedProbe, Separator, Span};
-use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Seek, key_of};
+use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Rank, Seek, key_of};
 use crate::lock::VersionLock;
 use crate::page::Source;
 use crate::storage::Storage;
@@ -23,7 +23,7 @@ type OrderedLeaf<T> = Leaf<T, OrderedBody<T>>;
 /// Where a leaf begins. The encoding's first bytes stand inline: comparing them is most of what
 /// a search does.
 struct LowKey<T: Term> {
-    heads: [u64; 2],
+    heads: Rank,
     /// `None` is below every key.
     key: Option<T>,
     /// What the key lives in, but for one that is searched for.
@@ -32,7 +32,7 @@ struct LowKey<T: Term> {
 
 impl<T: Term> LowKey<T> {
     const LOWEST: Self = LowKey {
-        heads: [0; 2],
+        heads: [0; 3],
         key: None,
         _separator: None,
     };

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
-use super::{Body, Context, Direction, Entry, Probe, Seek};
+use super::{Body, Context, Direction, Entry, Probe, Rank, Seek};
 use crate::lock::{Intact, Torn};
 use crate::term::Term;
 
@@ -35,7 +35,7 @@ impl<T: Term> Probe<T> for HashProbe<T> {
     }
 
     #[inline]
-    fn ranked([hash, _]: [u64; 2], key: T) -> Self {
+    fn ranked([hash, ..]: Rank, key: T) -> Self {
         HashProbe { hash, key }
     }
 
@@ -43,8 +43,8 @@ impl<T: Term> Probe<T> for HashProbe<T> {
         self.key
     }
 
-    fn rank(&self) -> [u64; 2] {
-        [self.hash, 0]
+    fn rank(&self) -> Rank {
+        [self.hash, 0, 0]
     }
 
     fn tie(_one: T, _two: T) -> std::cmp::Ordering {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
-use super::{Body, Context, Direction, Entry, Probe, Seek, key_of};
+use super::{Body, Context, Direction, Entry, Probe, Rank, Seek, key_of};
 use crate::lock::{Intact, Torn};
 use crate::page::{OwnedTerm, PageIndex};
 use crate::term::{Encoding, Term};
@@ -33,7 +33,7 @@ impl<T: Term> Probe<T> for OrderedProbe<T> {
         }
     }
 
-    fn ranked(_rank: [u64; 2], key: T) -> Self {
+    fn ranked(_rank: Rank, key: T) -> Self {
         Self::of(key)
     }
 
@@ -41,8 +41,8 @@ impl<T: Term> Probe<T> for OrderedProbe<T> {
         self.key
     }
 
-    fn rank(&self) -> [u64; 2] {
-        [self.encoding.head(0), self.encoding.head(8)]
+    fn rank(&self) -> Rank {
+        [0, 8, 16].map(|skip| self.encoding.head(skip))
     }
 
     fn tie(one: T, two: T) -> Order {
@@ -86,7 +86,7 @@ impl<T: Term> Separator<T> {
 
     #[inline]
     fn is_above(&self, probe: &OrderedProbe<T>) -> bool {
-        match probe.encoding.head(0).cmp(&self.encoding.head(0)) {
+        match probe.encoding.compare(&self.encoding) {
             Order::Less => true,
             Order::Greater => false,
             Order::Equal => probe.key.compare(self.key()).is_lt(),

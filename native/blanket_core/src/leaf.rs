@@ -615,6 +615,14 @@ impl<'g, T: Term, B: Body<T>> Group<'_, '_, 'g, T, B> {
             .replace_slot(slot, source, self.context, self.guard);
     }
 
+    /// Writes an element of the group's one object in place, if it is written so.
+    #[inline]
+    pub fn write_element(&self, index: usize, change: impl FnOnce(T) -> Option<T>) -> Option<T> {
+        let entry = self.entries().next()?;
+        // SAFETY: the lock is held.
+        unsafe { object::write_element(entry, index, self.context.keypos, change) }
+    }
+
     /// Replaces one object that matches `old`, this very one if it is there. Answers whether there
     /// was one.
     pub fn exchange(&mut self, old: T, source: Source<'_, T>) -> bool {

@@ -132,38 +132,72 @@ pub(crate) fn is_flat<T: Term>(elements: &[T]) -> bool {
     elements.len() <= MOST && elements.iter().all(|element| element.is_immediate())
 }
 
-/// Writes the elements in place, as far as that is how they can be written; answers whether it is.
+/// The object whose immediates may be written in place, but for the key: it is in the slab or in a
+/// block, and short, so that who reads it without the lock takes its elements.
+///
+/// # Safety
+///
+/// The entry was read whole, and what it leads to is alive.
+#[inline]
+unsafe fn short<T: Term>(entry: Entry) -> Option<T> {
+    // SAFETY: such an entry leads to an object.
+    let object = || unsafe { T::from_word(entry.word) };
+    let is_taken = matches!(entry.page, Entry::FLAT | Entry::BLOCK);
+    is_taken
+        .then(object)
+        .filter(|object| object.arity() <= MOST)
+}
+
+/// Writes the elements in place, if they can be written so; answers whether they were.
 ///
 /// # Safety
 ///
 /// The lock of the leaf is held whose `entry` this is.
 #[inline]
 pub(crate) unsafe fn overwrite<T: Term>(entry: Entry, elements: &[T], keypos: usize) -> bool {
-    let is_block = match entry.page {
-        Entry::FLAT => false,
-        Entry::BLOCK => true,
-        _ => return false,
+    // SAFETY: the lock is held.
+    let Some(object) = (unsafe { short::<T>(entry) }) else {
+        return false;
     };
-    // SAFETY: such an entry leads to an object.
-    let object = unsafe { T::from_word(entry.word) };
-    if elements.len() > MOST || object.arity() != elements.len() {
-        return false;
-    }
+    let is_block = entry.page == Entry::BLOCK;
     let is_key = |index: usize| is_block && index + 1 == keypos;
-    let others_fit = elements.iter().enumerate().all(|(index, element)| {
-        is_key(index) || element.is_immediate() && object.element(index).is_immediate()
-    });
-    if !others_fit || is_block && !object.element(keypos - 1).matches(elements[keypos - 1]) {
-        return false;
-    }
-    for (index, &element) in elements.iter().enumerate() {
-        if !is_key(index) {
-            // SAFETY: the object is in the slab or in a block, and short: who reads it without the
-            // lock takes its elements. The old element and the new one are immediates.
-            unsafe { object.set_element(index, element) };
+    let fits = object.arity() == elements.len()
+        && elements.iter().enumerate().all(|(index, element)| {
+            is_key(index) || element.is_immediate() && object.element(index).is_immediate()
+        })
+        && (!is_block || object.element(keypos - 1).matches(elements[keypos - 1]));
+    if fits {
+        for (index, &element) in elements.iter().enumerate() {
+            if !is_key(index) {
+                // SAFETY: the lock is held; the old element and the new one are immediates.
+                unsafe { object.set_element(index, element) };
+            }
         }
     }
-    true
+    fits
+}
+
+/// Writes one element in place; see [`crate::Table::write_element`].
+///
+/// # Safety
+///
+/// As for [`overwrite`].
+#[inline]
+pub(crate) unsafe fn write_element<T: Term>(
+    entry: Entry,
+    index: usize,
+    keypos: usize,
+    change: impl FnOnce(T) -> Option<T>,
+) -> Option<T> {
+    // SAFETY: the lock is held.
+    let object = unsafe { short::<T>(entry) }?;
+    if index >= object.arity() || index + 1 == keypos || !object.element(index).is_immediate() {
+        return None;
+    }
+    let element = change(object.element(index)).filter(|element| element.is_immediate())?;
+    // SAFETY: the lock is held; the old element and the new one are immediates.
+    unsafe { object.set_element(index, element) };
+    Some(element)
 }
 
 /// Writes the elements of a flat object, for another one.

@@ -363,6 +363,24 @@ impl<T: Term> Table<T> {
         updated.map_err(UpdateError::Rejected)
     }
 
+    /// Replaces one element of the one object under `key` by what `change` makes of it, both of them
+    /// immediates, where such an object is written in place. `None` where it is not, or `change`
+    /// answers nothing: see [`Table::update`] then, for nothing has happened.
+    ///
+    /// `change` runs under the leaf's lock, at most once.
+    #[inline]
+    pub fn write_element(
+        &self,
+        key: T,
+        index: usize,
+        guard: &Guard,
+        change: impl Fn(T) -> Option<T>,
+    ) -> Result<Option<T>, Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit(directory, key, guard, |group| Ok(group.write_element(index, &change)))
+        })
+    }
+
     /// Fills in the objects of the first key.
     pub fn first<'g>(&self, found: &mut Objects<'g, T>, guard: &'g Guard) -> Result<(), Contended> {
         with_directory!(self.store(guard), directory => {

@@ -30,6 +30,9 @@ fn update_counter_or(call: &Call<'_>) -> Answer {
 
 fn count(call: &Call<'_>, default: Option<BeamTerm>) -> Answer {
     let given = call.args[2];
+    if let Some(count) = count_in_place(call, given)? {
+        return Ok(count);
+    }
     let answer = update(call, default, |elements, keypos| {
         if let Some(increment) = Integer::from_term(given) {
             return Counting {
@@ -51,6 +54,27 @@ fn count(call: &Call<'_>, default: Option<BeamTerm>) -> Answer {
         Ok(call.list(&results))
     })?;
     answer.ok_or(Failure::BadArg)
+}
+
+/// A small increment of a small counter.
+#[inline]
+fn count_in_place(call: &Call<'_>, given: BeamTerm) -> Result<Option<BeamTerm>, Failure> {
+    let table = call.table_to_write()?;
+    let (index, increment) = match given.as_tuple() {
+        None => (table.table.keypos(), given),
+        Some(&[position, increment]) => (index(position)?, increment),
+        Some(_) => return Ok(None),
+    };
+    let Some(increment) = increment.small_integer() else {
+        return Ok(None);
+    };
+    if !table.has_unique_keys() {
+        return Ok(None);
+    }
+    let add = |counter: BeamTerm| BeamTerm::small(counter.small_integer()?.checked_add(increment)?);
+    Ok(table
+        .table
+        .write_element(call.args[1], index, call.guard, add)?)
 }
 
 /// One operation of `update_counter`.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crossbeam_epoch::Guard;
 
 use crate::directory::{Directory, LeafOf, ProbeOf};
-use crate::hint;
+use crate::hint::{self, Hint};
 use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect};
 use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
@@ -288,8 +288,11 @@ impl<'a, D> Walk<'a, D> {
         let Some(slots) = self.group_at(body, at, intact, guard)? else {
             return Ok(InLeaf::Beyond(body));
         };
-        hint::remember(self.directory.generation(), leaf, slots.start);
+        let hint = Hint::of(self.directory.generation(), leaf, slots.start);
         collect(body, slots, intact, guard, found)?;
+        intact.check()?;
+        // SAFETY: it was just checked, and its body covered what was sought.
+        unsafe { hint.remember() };
         Ok(InLeaf::Found)
     }
 

@@ -21,7 +21,7 @@ impl Generation {
         Generation(AtomicU64::new(Self::next()))
     }
 
-    /// To be called before a leaf is removed.
+    /// To be called before a leaf is removed, when it is locked.
     pub fn advance(&self) {
         self.0.store(Self::next(), Ordering::Release);
     }
@@ -36,8 +36,9 @@ impl Generation {
     }
 }
 
+/// A slot of a leaf of a directory.
 #[derive(Clone, Copy)]
-struct Hint {
+pub(crate) struct Hint {
     generation: u64,
     leaf: *const (),
     slot: usize,
@@ -49,19 +50,27 @@ thread_local! {
     };
 }
 
-/// Remembers a slot of a leaf of the directory.
-#[inline]
-pub(crate) fn remember<T: Term, B: Body<T>>(
-    generation: &Generation,
-    leaf: &Leaf<T, B>,
-    slot: usize,
-) {
-    let hint = Hint {
-        generation: generation.number(),
-        leaf: ptr::from_ref(leaf).cast(),
-        slot,
-    };
-    LAST.with(|last| last.set(hint));
+impl Hint {
+    #[inline]
+    pub fn of<T: Term, B: Body<T>>(
+        generation: &Generation,
+        leaf: &Leaf<T, B>,
+        slot: usize,
+    ) -> Self {
+        Hint {
+            generation: generation.number(),
+            leaf: ptr::from_ref(leaf).cast(),
+            slot,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The leaf has been found intact, and one of the directory, since this was made.
+    #[inline]
+    pub unsafe fn remember(self) {
+        LAST.with(|last| last.set(self));
+    }
 }
 
 /// The leaf and the slot that were remembered last, if they are of this directory. What is in the
@@ -76,9 +85,10 @@ pub(crate) unsafe fn recall<'g, T: Term, B: Body<T>>(
     _guard: &'g Guard,
 ) -> Option<(&'g Leaf<T, B>, usize)> {
     let hint = LAST.with(Cell::get);
-    // SAFETY: the leaf was one of this directory when its generation was the same. Removing a leaf
-    // begins with another generation and ends with deferring its end: a thread that still sees the
-    // former generation under a guard keeps the leaf by that guard, as if it had met it there.
+    // SAFETY: the leaf was one of this directory when its generation was the same, and not locked for
+    // its removal. That goes on with another generation and ends with deferring the leaf's end: a
+    // thread that still sees the former generation under a guard keeps the leaf by that guard, as if
+    // it had met it there.
     (hint.generation == generation.number())
         .then(|| (unsafe { &*hint.leaf.cast::<Leaf<T, B>>() }, hint.slot))
 }

@@ -1,5 +1,10 @@
 //! What the engine's tests share: a plain term, a naive twin of a table, and a few helpers.
-#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test file uses a part of it"
+)]
 
 mod model;
 mod pair;
@@ -17,7 +22,7 @@ use blanket_core::{
 
 pub use model::Model;
 pub use pair::{Op, Pair};
-pub use plain::{Census, Heap, Plain, Taken, reclaim_until};
+pub use plain::{Census, Heap, Plain, Taken, meanwhile, reclaim_until};
 pub use program::{Domain, Program};
 pub use rng::Rng;
 pub use scene::{Scene, THREADS, is_bag, sealed, version_of};

@@ -161,6 +161,9 @@ impl<const MASK: u64> Term for Plain<MASK> {
     }
 
     fn compare(self, other: Self) -> Ordering {
+        if let Some(meanwhile) = next_meanwhile() {
+            meanwhile();
+        }
         value::compare(&self, &other)
     }
 
@@ -338,6 +341,30 @@ impl<const MASK: u64> Arena<Plain<MASK>> for Nodes<MASK> {
     unsafe fn tuple(&self, elements: &[Plain<MASK>], _size: usize) -> Plain<MASK> {
         self.add(|filling| filling.tuple(elements))
     }
+}
+
+type Meanwhile = (usize, Box<dyn FnOnce()>);
+
+thread_local! {
+    static MEANWHILE: RefCell<Option<Meanwhile>> = RefCell::default();
+}
+
+/// Runs `work`, and in the midst of it `happens`: before the work compares two terms for the `nth`
+/// time, counted from 0. Answers whether it came to that.
+pub fn meanwhile(nth: usize, happens: impl FnOnce() + 'static, work: impl FnOnce()) -> bool {
+    MEANWHILE.set(Some((nth, Box::new(happens))));
+    work();
+    MEANWHILE.take().is_none()
+}
+
+fn next_meanwhile() -> Option<Box<dyn FnOnce()>> {
+    MEANWHILE.with_borrow_mut(|waiting| match waiting {
+        Some((nth @ 1.., _)) => {
+            *nth -= 1;
+            None
+        }
+        _ => waiting.take().map(|(_, happens)| happens),
+    })
 }
 
 /// The bytes of a term with all that is in it.

@@ -1,5 +1,6 @@
 //! Where things go that readers may still be at, or whose dropping takes long.
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,30 +26,105 @@ pub(crate) fn discard<T: Send + 'static>(thing: T) {
     }
 }
 
-/// Drops `thing` after the guards of now, wherever the epoch happens to advance. Many such ends come
-/// together: this is for what a few blocks of memory are freed with.
+/// Drops `thing`, which gives back so many bytes, after the guards of now, wherever the epoch happens
+/// to advance.
 ///
 /// # Safety
 ///
 /// Only those who hold a guard now can still reach `thing`, which may be dropped on any thread.
-pub(crate) unsafe fn defer_drop<T: Send + 'static>(guard: &Guard, thing: T) {
+pub(crate) unsafe fn defer_drop<T: Send + 'static>(guard: &Guard, thing: T, bytes: usize) {
     // SAFETY: the caller's promise.
-    unsafe { guard.defer_unchecked(move || drop(thing)) };
+    unsafe {
+        guard.defer_unchecked(move || match bytes < LARGE {
+            true => drop(thing),
+            false => discard(thing),
+        });
+    }
+    hasten(guard, bytes);
 }
 
-/// As [`defer_drop`], for what takes longer to drop, if only now and then.
+/// As [`defer_drop`], for what takes long to drop whatever its bytes.
 ///
 /// # Safety
 ///
 /// As for [`defer_drop`].
-pub(crate) unsafe fn defer_discard<T: Send + 'static>(guard: &Guard, thing: T) {
+pub(crate) unsafe fn defer_discard<T: Send + 'static>(guard: &Guard, thing: T, bytes: usize) {
     // SAFETY: the caller's promise.
     unsafe { guard.defer_unchecked(move || discard(thing)) };
+    hasten(guard, bytes);
 }
 
-/// What is dropped when no reader of now can be at it any more. Dropping this waits for them, however
-/// little else happens meanwhile: it is for what is to be freed soon, on a thread that may take its
-/// time.
+/// Bytes that take long to give back.
+pub(crate) const LARGE: usize = 64 << 10;
+
+thread_local! {
+    /// What this thread has deferred since it last saw to it that the epoch advances.
+    static DEFERRED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Deferred bytes after which the epoch is to advance: left to itself, it does so once in so many
+/// guards, however much they leave behind.
+const MOST_DEFERRED: usize = 256 << 10;
+
+/// What a thing counts for beyond its bytes: a flush drops no more than some hundred things.
+const THING: usize = 1 << 10;
+
+fn hasten(guard: &Guard, bytes: usize) {
+    let deferred = DEFERRED.get().saturating_add(bytes).saturating_add(THING);
+    if deferred < MOST_DEFERRED {
+        return DEFERRED.set(deferred);
+    }
+    DEFERRED.set(0);
+    guard.flush();
+    if let Some(reaper) = REAPER.get()
+        && !Grace::AHEAD.swap(true, Ordering::AcqRel)
+    {
+        reaper(Box::new(Grace));
+    }
+}
+
+/// Dropping it lets the epoch advance until the guards of now are gone, though nothing else should
+/// happen meanwhile.
+struct Grace;
+
+impl Grace {
+    /// One is going to be dropped.
+    const AHEAD: &AtomicBool = {
+        static AHEAD: AtomicBool = AtomicBool::new(false);
+        &AHEAD
+    };
+}
+
+impl Drop for Grace {
+    fn drop(&mut self) {
+        Self::AHEAD.store(false, Ordering::Release);
+        wait_for_guards();
+    }
+}
+
+/// Whether all guards of now are gone, after a wait.
+fn wait_for_guards() -> bool {
+    let gone = Arc::new(AtomicBool::new(false));
+    {
+        let (guard, gone) = (pin(), Arc::clone(&gone));
+        guard.defer(move || gone.store(true, Ordering::Release));
+        guard.flush();
+    }
+    for _ in 0..GRACE_TRIES {
+        if gone.load(Ordering::Acquire) {
+            return true;
+        }
+        pin().flush();
+        std::thread::sleep(GRACE_PAUSE);
+    }
+    false
+}
+
+const GRACE_TRIES: u32 = 100;
+const GRACE_PAUSE: Duration = Duration::from_micros(100);
+
+/// What is dropped when no reader of now can be at it any more. Dropping this waits for them: do it on
+/// a thread that may take its time.
 pub(crate) struct Unread<T: Send + 'static>(ManuallyDrop<T>);
 
 impl<T: Send + 'static> Unread<T> {
@@ -58,43 +134,17 @@ impl<T: Send + 'static> Unread<T> {
     pub unsafe fn new(thing: T) -> Self {
         Unread(ManuallyDrop::new(thing))
     }
-
-    /// Has the reaper drop it, where there is one.
-    pub fn discard(mut self, guard: &Guard) {
-        if let Some(reaper) = REAPER.get() {
-            return reaper(Box::new(self));
-        }
-        // SAFETY: taken once: `self` is forgotten.
-        let thing = unsafe { ManuallyDrop::take(&mut self.0) };
-        std::mem::forget(self);
-        // SAFETY: as promised to `new`.
-        unsafe { defer_drop(guard, thing) };
-    }
 }
 
 impl<T: Send + 'static> Drop for Unread<T> {
     fn drop(&mut self) {
         // SAFETY: taken once, here.
         let thing = unsafe { ManuallyDrop::take(&mut self.0) };
-        let unread = Arc::new(AtomicBool::new(false));
-        {
-            let guard = pin();
-            let unread = Arc::clone(&unread);
-            guard.defer(move || unread.store(true, Ordering::Release));
-            guard.flush();
+        if wait_for_guards() {
+            return drop(thing);
         }
-        for _ in 0..GRACE_TRIES {
-            if unread.load(Ordering::Acquire) {
-                return drop(thing);
-            }
-            pin().flush();
-            std::thread::sleep(GRACE_PAUSE);
-        }
-        // A reader, perhaps this thread itself, takes long: whoever comes after it drops the thing.
+        // A reader, perhaps this thread itself, takes long.
         // SAFETY: as promised to `new`.
-        unsafe { defer_drop(&pin(), thing) };
+        unsafe { defer_discard(&pin(), thing, LARGE) };
     }
 }
-
-const GRACE_TRIES: u32 = 100;
-const GRACE_PAUSE: Duration = Duration::from_micros(100);

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use crossbeam_epoch::{Atomic, Guard, Owned};
 use smallvec::SmallVec;
 
-use crate::discard::{defer_discard, defer_drop};
+use crate::discard::{LARGE, defer_discard, defer_drop};
 use crate::lock::{Contended, Intact, Torn, VersionLock};
 use crate::object;
 use crate::objects::Objects;
@@ -365,7 +365,8 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
     }
 
     pub fn replace_body(&mut self, body: B, guard: &Guard) {
-        let change = body.bytes() as isize - self.body(guard).bytes() as isize;
+        let bytes = self.body(guard).bytes();
+        let change = body.bytes() as isize - bytes as isize;
         self.storage().usage().add_bytes(change);
         let old = self
             .leaf
@@ -373,7 +374,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
             .swap(Owned::new(body), Ordering::AcqRel, guard);
         // SAFETY: the old body, which is not null, is no longer reachable but for readers that hold
         // a guard now.
-        unsafe { defer_drop(guard, old.into_owned()) };
+        unsafe { defer_drop(guard, old.into_owned(), bytes) };
     }
 
     /// Makes room for that many entries without a split, as far as it can be made; answers whether
@@ -415,7 +416,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         body.remove(slot);
         if entry.page == Entry::RUN {
             // SAFETY: the slot owned the run and is gone but for readers that hold a guard now.
-            unsafe { defer_discard(guard, take_run::<T>(entry)) };
+            unsafe { defer_discard(guard, take_run::<T>(entry), LARGE) };
         } else {
             self.forget(entry, context, guard);
         }
@@ -461,7 +462,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
     }
 
     fn forget(&mut self, entry: Entry, context: Context<'_>, guard: &Guard) {
-        if let Some(page) = self.storage().forget(entry, context.bounds, guard) {
+        if let Some(page) = self.storage().forget(entry, guard) {
             self.evacuate(page, context.bounds, guard);
         }
     }
@@ -486,7 +487,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         let mut next = Some(index);
         while let Some(index) = next.take() {
             next = self.move_objects(index, bounds, guard, |locked, entry| {
-                locked.storage().forget(entry, bounds, guard);
+                locked.storage().forget(entry, guard);
             });
             next = next.filter(|&next| next != index);
         }

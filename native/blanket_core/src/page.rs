@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
-use crate::discard::{Unread, defer_discard};
+use crate::discard::{defer_discard, defer_drop};
 use crate::leaf::Entry;
 use crate::table::Bounds;
 use crate::term::{Arena, Term};
@@ -291,18 +291,17 @@ impl<T: Term> Pages<T> {
         if self.filled == Some(index) {
             self.filled = None;
         }
-        let share = self.shares[usize::from(index)].take();
+        let Some(share) = self.shares[usize::from(index)].take() else {
+            return;
+        };
         self.vacant.push(index);
-        // A large object is alone in its page.
-        let is_large = share
-            .as_ref()
-            .is_some_and(|share| share.page.objects() == 1);
+        let bytes = share.page.arena.bytes();
         // SAFETY: the leaf's entries no longer lead here, so only readers that hold a guard now
         // can still read a term of this page. Pages may be freed on any thread.
         unsafe {
-            match is_large {
-                true => Unread::new(share).discard(guard),
-                false => defer_discard(guard, share),
+            match share.page.objects() {
+                1 => defer_drop(guard, share, bytes),
+                _ => defer_discard(guard, share, bytes),
             }
         }
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crossbeam_epoch::{Atomic, Guard, Owned};
 use hashbrown::HashTable;
 
-use crate::discard::discard;
+use crate::discard::{defer_drop, discard};
 use crate::leaf::key_of;
 use crate::page::{OwnedTerm, Page, Source};
 use crate::table::Bounds;
@@ -486,7 +486,7 @@ impl<T: Term> Run<T> {
         });
         let old = self.list.swap(Owned::new(list), Ordering::AcqRel, guard);
         // SAFETY: the old list is no longer reachable; readers that hold a guard now keep it.
-        unsafe { guard.defer_destroy(old) };
+        unsafe { defer_drop(guard, old.into_owned(), 0) };
     }
 }
 

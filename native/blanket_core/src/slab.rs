@@ -97,7 +97,7 @@ impl<T: Term> Slab<T> {
         usage.add_bytes(-(self.counted as isize));
         if let Some(tuples) = self.tuples {
             // SAFETY: the caller's promise; tuples may be dropped on any thread.
-            unsafe { defer_drop(guard, tuples) };
+            unsafe { defer_drop(guard, tuples, self.counted) };
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
 
-use crate::discard::{Unread, defer_drop};
+use crate::discard::defer_drop;
 use crate::leaf::Entry;
 use crate::object::is_flat;
 use crate::page::{PageIndex, Pages, Source};
@@ -69,7 +69,7 @@ impl<T: Term> Storage<T> {
 
     /// An entry is gone. Answers a page that ought to be evacuated.
     #[inline]
-    pub fn forget(&mut self, entry: Entry, bounds: &Bounds, guard: &Guard) -> Option<PageIndex> {
+    pub fn forget(&mut self, entry: Entry, guard: &Guard) -> Option<PageIndex> {
         // SAFETY: an entry that leads to no run leads to an object.
         let object = || unsafe { T::from_word(entry.word) };
         match entry.page {
@@ -84,12 +84,7 @@ impl<T: Term> Storage<T> {
                 self.count(-(bytes as isize));
                 // SAFETY: no entry leads to the block any more; only readers that hold a guard now
                 // may still be at it.
-                unsafe {
-                    match bytes < bounds.large_object {
-                        true => defer_drop(guard, block),
-                        false => Unread::new(block).discard(guard),
-                    }
-                }
+                unsafe { defer_drop(guard, block, bytes) };
                 None
             }
             page => self.pages.forget(page, guard).then_some(page),

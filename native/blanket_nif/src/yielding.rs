@@ -68,9 +68,9 @@ fn now() -> i64 {
     unsafe { sys::enif_monotonic_time(ErlNifTimeUnit::ERL_NIF_USEC) }
 }
 
-/// Work between two slices.
+/// Work between two slices; none when it is over, though the process may still have the term.
 struct Parked {
-    work: Mutex<Box<dyn Work>>,
+    work: Mutex<Option<Box<dyn Work>>>,
     name: &'static CStr,
 }
 
@@ -107,7 +107,7 @@ pub fn run(call: &Call<'_>, mut work: impl Work, mut live: BeamTerm) -> Answer {
 /// Gives up the scheduler, and goes on with `work` in another slice.
 pub fn later(call: &Call<'_>, work: impl Work, live: BeamTerm) -> BeamTerm {
     let parked = Ref::new(Parked {
-        work: Mutex::new(Box::new(work)),
+        work: Mutex::new(Some(Box::new(work))),
         name: call.name,
     });
     call.schedule(go_on, &[parked.to_term(call.env), live])
@@ -129,14 +129,20 @@ unsafe extern "C" fn go_on(
             ..*call
         };
         let slice = Slice::new();
-        match parked.work.lock().step(&call, &mut live, &slice) {
+        let mut held = parked.work.lock();
+        let work = held.as_mut().ok_or(Failure::BadArg)?;
+        let answer = match work.step(&call, &mut live, &slice) {
+            Ok(Step::More) | Err(Failure::Contended) => {
+                return Ok(call.schedule(go_on, &[state, live]));
+            }
             Ok(Step::Done(answer)) => {
                 slice.charge(&call);
                 Ok(answer)
             }
-            Ok(Step::More) | Err(Failure::Contended) => Ok(call.schedule(go_on, &[state, live])),
             Err(failure) => Err(failure),
-        }
+        };
+        *held = None;
+        answer
     };
     // SAFETY: the VM's own arguments, passed on.
     unsafe { raw::run(env, argc, argv, c"go_on", go_on, next) }

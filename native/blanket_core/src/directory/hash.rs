@@ -177,7 +177,7 @@ impl<T: Term> HashDirectory<T> {
         self.usage.add_bytes(bytes as isize);
         let old = self.places.swap(places, Ordering::AcqRel, guard);
         // SAFETY: not null, and no longer reachable but for readers that hold a guard now.
-        unsafe { defer_discard(guard, old.into_owned()) };
+        unsafe { defer_discard(guard, old.into_owned(), bytes) };
     }
 }
 

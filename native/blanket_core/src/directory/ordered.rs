@@ -233,7 +233,7 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
                 // SAFETY: the leaf is locked, so the word is an object.
                 let object = unsafe { T::from_word(entry.word) };
                 let (there, _) = lower.put(Source::Object(object), context.bounds);
-                thin.storage().forget(entry, context.bounds, guard);
+                thin.storage().forget(entry, guard);
                 there
             }
         }));

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rustler::sys::{self, ErlNifEnv};
 use smallvec::SmallVec;
 
-use crate::layout::{Kind, Known};
+use crate::layout::{Kind, Known, is_ordinary};
 use crate::term::{BOXED, BeamTerm, LIST, TAG, address};
 
 pub const WORD: usize = size_of::<u64>();
@@ -38,7 +38,12 @@ fn words(elements: &[BeamTerm]) -> Option<usize> {
     let known = Known::get();
     let mut rest: SmallVec<[BeamTerm; 32]> = SmallVec::new();
     let compound = |terms: &[BeamTerm], rest: &mut SmallVec<[BeamTerm; 32]>| {
-        rest.extend(terms.iter().copied().filter(|term| !term.is_immediate()));
+        rest.extend(
+            terms
+                .iter()
+                .copied()
+                .filter(|term| !known.is_whole(term.word())),
+        );
     };
     compound(elements, &mut rest);
     let mut words = 1 + elements.len();
@@ -48,12 +53,12 @@ fn words(elements: &[BeamTerm]) -> Option<usize> {
             let cell = unsafe { std::slice::from_raw_parts(address(term.word()).cast(), 2) };
             let &[head, tail]: &[BeamTerm; 2] = cell.try_into().ok()?;
             words += 2;
-            if !head.is_immediate() {
+            if !known.is_whole(head.word()) {
                 rest.push(head);
             }
             term = tail;
         }
-        if term.is_immediate() {
+        if known.is_whole(term.word()) {
             continue;
         }
         let from = address(term.word());
@@ -68,7 +73,8 @@ fn words(elements: &[BeamTerm]) -> Option<usize> {
                     words += 1 + len;
                     compound(terms(1, len), &mut rest);
                 }
-                Kind::Data => words += 1 + len,
+                Kind::Reference if !is_ordinary(*from.add(1)) => return None,
+                Kind::Data | Kind::Reference => words += 1 + len,
                 Kind::Map => {
                     let pairs = *from.add(1) as usize;
                     words += 3 + pairs;
@@ -139,10 +145,10 @@ unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
                 *at = end.expose_provenance() as u64 | LIST;
                 ptr::copy_nonoverlapping(address(word), end, 2);
                 end = end.add(2);
-            } else if tag == BOXED {
+            } else if tag == BOXED && !known.is_whole(word) {
                 let from = address(word);
                 let len = match known.kind(*from) {
-                    Kind::Tuple | Kind::Data => 1 + (*from >> 6) as usize,
+                    Kind::Tuple | Kind::Data | Kind::Reference => 1 + (*from >> 6) as usize,
                     Kind::Map => 3 + *from.add(1) as usize,
                     Kind::Other => known.write_binary(BeamTerm::from_word(word), end),
                 };
@@ -209,7 +215,9 @@ unsafe fn copy_words(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
         while at < words {
             let first = word(at);
             match first & TAG {
-                LIST | BOXED => *to.add(at) = first.wrapping_add(moved),
+                LIST | BOXED if !known.is_whole(first) => {
+                    *to.add(at) = first.wrapping_add(moved);
+                }
                 0 => {
                     let bare = known.bare_words(first);
                     for at in at..=at + bare {

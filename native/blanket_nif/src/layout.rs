@@ -12,7 +12,7 @@ use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 
 use crate::block;
 use crate::resource::{Resource, TableResource};
-use crate::term::{BOXED, BeamTerm, TAG, address};
+use crate::term::{BOXED, BeamTerm, IMMEDIATE, TAG, address, make_tuple};
 
 /// What a header begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Kind {
     Tuple,
     /// Words of bare data, as many as the header says.
     Data,
+    /// Such words, the first of which says whether it is [ordinary](is_ordinary).
+    Reference,
     /// A bare word, the number of pairs; then terms: the tuple of the keys, and the values.
     Map,
     Other,
@@ -31,12 +33,14 @@ pub enum Kind {
 pub struct Known {
     /// A bit for each value of the four bits by which headers differ: it begins bare data.
     data: u16,
-    /// The header of a local reference that is no resource; 0 where it is not known.
+    /// The header of a local reference; 0 where it is not known.
     reference: u64,
     /// The header of a small map; 0 where it is not known.
     map: u64,
     /// Of a binary on the heap, those four bits, and what the word of its length counts for a byte.
     binary: Option<(u64, NonZeroU64)>,
+    /// The word of the empty tuple, where the VM has one for all: it must not be on a heap.
+    empty: u64,
     /// Terms to fill memory with.
     room: Vec<ErlNifTerm>,
 }
@@ -51,6 +55,7 @@ static NOTHING: Known = Known {
     reference: 0,
     map: 0,
     binary: None,
+    empty: 0,
     room: Vec::new(),
 };
 
@@ -72,8 +77,10 @@ impl Known {
     pub fn kind(&self, header: u64) -> Kind {
         if header & 0x3F == 0 {
             Kind::Tuple
-        } else if self.data >> bits(header) & 1 == 1 || header == self.reference {
+        } else if self.data >> bits(header) & 1 == 1 {
             Kind::Data
+        } else if header == self.reference {
+            Kind::Reference
         } else if header == self.map {
             Kind::Map
         } else {
@@ -85,10 +92,16 @@ impl Known {
     #[inline]
     pub fn bare_words(&self, header: u64) -> usize {
         match self.kind(header) {
-            Kind::Data => (header >> 6) as usize,
+            Kind::Data | Kind::Reference => (header >> 6) as usize,
             Kind::Map => 1,
             Kind::Tuple | Kind::Other => 0,
         }
+    }
+
+    /// The word is no pointer, or one to what is never copied.
+    #[inline]
+    pub fn is_whole(&self, word: u64) -> bool {
+        word & TAG == IMMEDIATE || word == self.empty
     }
 
     /// Terms, in place of as many words, if they are not too many.
@@ -111,7 +124,9 @@ impl Known {
             if bits(*from) != bits_of_binary {
                 return None;
             }
-            let len = *from.add(1) / unit;
+            // Where it counts bits, there may be some that are no byte.
+            let size = *from.add(1);
+            let len = (size % unit == 0).then_some(size / unit)?;
             Some(slice::from_raw_parts(from.add(2).cast(), len as usize))
         }
     }
@@ -150,13 +165,20 @@ impl Known {
     }
 }
 
+/// Of a local reference, the word behind its header: ordinary ones are marked, all others (of resources,
+/// atomics, tables of the VM's own) have a pointer there.
+#[inline]
+pub fn is_ordinary(word: u64) -> bool {
+    word as u32 == u32::MAX
+}
+
 /// The four bits by which headers differ that are not those of tuples.
 #[inline]
 fn bits(header: u64) -> u64 {
     header >> 2 & 0xF
 }
 
-/// Finds out what terms look like.
+/// Finds out what terms look like, once: the blocks that are there stay what they are.
 ///
 /// # Safety
 ///
@@ -164,6 +186,9 @@ fn bits(header: u64) -> u64 {
 pub unsafe fn learn(env: *mut ErlNifEnv) {
     // SAFETY: all terms are made and looked at in the environment of the running call.
     unsafe {
+        if !ptr::eq(Known::get(), &raw const NOTHING) {
+            return;
+        }
         let nil = BeamTerm::nil();
         let samples = Samples::new(env);
         let mut known = Known {
@@ -181,6 +206,8 @@ pub unsafe fn learn(env: *mut ErlNifEnv) {
             .filter(|&(bits, _)| known.data >> bits & 1 == 1);
         known.reference = samples.reference_header().unwrap_or(0);
         known.map = samples.map_header().unwrap_or(0);
+        let [one, other] = samples.empty.map(BeamTerm::word);
+        known.empty = if one == other { one } else { 0 };
         known.set();
         if !samples.survive(env) {
             NOTHING.clone().set();
@@ -195,6 +222,10 @@ struct Samples {
     /// Binaries on the heap, by their length.
     binaries: Vec<BeamTerm>,
     reference: BeamTerm,
+    /// A short part of a large binary.
+    part: BeamTerm,
+    /// Empty tuples.
+    empty: [BeamTerm; 2],
     /// Small maps, by their size.
     maps: Vec<BeamTerm>,
     /// What is not plain.
@@ -227,12 +258,12 @@ impl Samples {
             data.push(BeamTerm::from(sys::enif_make_uint64(env, u64::MAX)));
 
             let large = binary(env, SHORT + 36);
-            let part = BeamTerm::from(sys::enif_make_sub_binary(env, large.raw(), 8, 16));
+            let part = |len| BeamTerm::from(sys::enif_make_sub_binary(env, large.raw(), 8, len));
             let export: &[u8] = b"\x83q\x77\x05lists\x77\x03mapa\x02";
             let pid: &[u8] = b"\x83X\x77\x0aother@node\0\0\0\x01\0\0\0\0\0\0\0\x01";
             let other = vec![
                 large,
-                part,
+                part(SHORT + 8),
                 external(env, export),
                 external(env, pid),
                 map(env, 40),
@@ -242,6 +273,8 @@ impl Samples {
                 data,
                 binaries,
                 reference: BeamTerm::from(sys::enif_make_ref(env)),
+                part: part(16),
+                empty: [(); 2].map(|()| make_tuple(env, &[])),
                 maps: (0..=32).map(|size| map(env, size)).collect(),
                 other,
             }
@@ -261,8 +294,8 @@ impl Samples {
 
     fn reference_header(&self) -> Option<u64> {
         let reference = header(self.reference);
-        let is_other = |term: &BeamTerm| header(*term) == reference;
-        (!self.other.iter().any(is_other)).then_some(reference)
+        let is_plain = |term: &BeamTerm| header(*term) == reference && is_ordinary(word(*term, 1));
+        (is_plain(&self.reference) && !self.other.iter().any(is_plain)).then_some(reference)
     }
 
     fn map_header(&self) -> Option<u64> {
@@ -293,22 +326,21 @@ impl Samples {
     ///
     /// As for [`learn`].
     unsafe fn survive(&self, env: *mut ErlNifEnv) -> bool {
-        let mut all: Vec<BeamTerm> = [&self.data[..], &self.maps, &[self.reference]].concat();
-        all.push(BeamTerm::nil());
+        let mut all: Vec<BeamTerm> = [&self.data[..], &self.maps, &self.empty].concat();
+        all.extend([self.reference, self.part, BeamTerm::nil()]);
         // SAFETY: the terms are the caller's, and so is the environment.
         unsafe {
             let list = sys::enif_make_list_from_array(env, all.as_ptr().cast(), all.len() as u32);
             let improper = sys::enif_make_list_cell(env, list, all[0].raw());
             all.extend([list, improper].map(BeamTerm::from));
-            all.push(crate::term::make_tuple(env, &all));
-            all.push(self.other[1]);
+            all.push(make_tuple(env, &all));
             let mut tuples: Vec<Vec<BeamTerm>> = all.iter().map(|&term| vec![term]).collect();
             tuples.push(all);
             tuples.iter().all(|elements| {
                 let Some(bytes) = block::bytes(elements) else {
                     return true;
                 };
-                let tuple = crate::term::make_tuple(env, elements);
+                let tuple = make_tuple(env, elements);
                 let block = block::new(elements, bytes);
                 let copy = block::copy_out(env, block, &[]);
                 let is_same = |term: BeamTerm| {

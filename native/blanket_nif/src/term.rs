@@ -53,11 +53,14 @@ pub const TAG: u64 = 3;
 pub const LIST: u64 = 1;
 /// It points at a header.
 pub const BOXED: u64 = 2;
+/// It is all there is.
+pub const IMMEDIATE: u64 = 3;
 
-/// Where the word of a term that is no immediate points.
+/// Where the word of a term that is no immediate points. Terms are aligned to words, and some VMs mark
+/// literals by the bit that leaves free.
 #[inline]
 pub fn address(word: u64) -> *mut u64 {
-    ptr::with_exposed_provenance_mut((word & !TAG) as usize)
+    ptr::with_exposed_provenance_mut((word & !7) as usize)
 }
 
 /// The last two bits of a word that points at a [`Cut`]; no term of the VM's has them.
@@ -96,7 +99,7 @@ impl BeamTerm {
 
     #[inline]
     pub fn is_immediate(self) -> bool {
-        self.word() & 3 == 3
+        self.word() & TAG == IMMEDIATE
     }
 
     /// The value of an integer that is an immediate.

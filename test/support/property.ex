@@ -1,22 +1,18 @@
 defmodule Blanket.Property do
   @moduledoc """
-  Runs PropEr properties within ExUnit.
-
-  PropEr draws from ExUnit's seed, so `mix test --seed` with the seed of a failed run runs the very same
-  programs again.
+  Runs PropEr properties, within ExUnit or without.
   """
 
-  import ExUnit.Assertions
+  @type verdict :: :ok | (complaint :: String.t())
 
   @doc """
-  Checks `property` on `count` instances of `generator`.
+  Tries `property` on `count` instances of `generator`, which the seed determines.
 
-  The property answers `:ok`, or a text that tells what went wrong. A failing instance is shrunk, and
-  shown as `present` makes it.
+  The property answers `:ok`, or a text that tells what went wrong. A failing instance is shrunk.
   """
-  def check(generator, count, property, present \\ & &1) do
-    seed = ExUnit.configuration()[:seed]
-
+  @spec run(term, pos_integer, (term -> verdict), integer) ::
+          :ok | {:failed, complaint :: String.t(), instance :: term}
+  def run(generator, count, property, seed) do
     test =
       :proper.setup(
         fn ->
@@ -27,18 +23,27 @@ defmodule Blanket.Property do
       )
 
     case :proper.quickcheck(test, [:quiet, :long_result, numtests: count, max_shrinks: 300]) do
-      true ->
-        :ok
+      true -> :ok
+      [counterexample] -> {:failed, Process.get(__MODULE__), counterexample}
+    end
+  end
 
-      [counterexample] ->
-        flunk("""
-        #{Process.get(__MODULE__)}
+  @doc """
+  Does as `run/4` with ExUnit's seed, so that `mix test --seed` with that of a failed run tries the very
+  same instances again. A failing instance is shown as `present` makes it.
+  """
+  def check(generator, count, property, present \\ & &1) do
+    seed = ExUnit.configuration()[:seed]
 
-        shrunk to
-        #{inspect(present.(counterexample), pretty: true, limit: :infinity, printable_limit: :infinity)}
+    with {:failed, complaint, instance} <- run(generator, count, property, seed) do
+      ExUnit.Assertions.flunk("""
+      #{complaint}
 
-        run again by mix test --seed #{seed}
-        """)
+      shrunk to
+      #{inspect(present.(instance), pretty: true, limit: :infinity, printable_limit: :infinity)}
+
+      run again by mix test --seed #{seed}
+      """)
     end
   end
 
@@ -58,6 +63,25 @@ defmodule Blanket.Property do
   defp verdict(property, instance) do
     property.(instance)
   catch
-    kind, reason -> Exception.format(kind, reason, __STACKTRACE__)
+    kind, reason -> "#{inspect({kind, reason})}\n#{Exception.format_stacktrace(__STACKTRACE__)}"
+  end
+
+  @doc """
+  Counts commands, for `counting/1`.
+  """
+  @spec count(non_neg_integer) :: :ok
+  def count(commands) do
+    Process.put({__MODULE__, :commands}, Process.get({__MODULE__, :commands}, 0) + commands)
+    :ok
+  end
+
+  @doc """
+  Tells how many commands were counted while `fun` ran.
+  """
+  @spec counting((() -> term)) :: non_neg_integer
+  def counting(fun) do
+    Process.put({__MODULE__, :commands}, 0)
+    fun.()
+    Process.get({__MODULE__, :commands})
   end
 end

@@ -14,16 +14,21 @@ defmodule Blanket.ReferenceTable do
     give_away: 3,
     info: 1,
     info: 2,
+    file2tab: 2,
     last: 1,
     lookup: 2,
     lookup_element: 3,
+    match_object: 2,
     member: 2,
     next: 2,
     prev: 2,
     rename: 2,
     safe_fixtable: 2,
+    select_count: 2,
+    select_replace: 2,
     setopts: 2,
     slot: 2,
+    tab2file: 3,
     tab2list: 1,
     update_counter: 3,
     update_element: 3
@@ -69,6 +74,19 @@ defmodule Blanket.ReferenceTable do
     true
   end
 
+  # The same where all are deleted by a match specification.
+  def match_delete(table, :_), do: delete_all_objects(table)
+  def match_delete(table, pattern), do: :ets.match_delete(table, pattern)
+
+  def select_delete(table, [{:_, [], [true]}]) do
+    :ets.insert(table, [])
+    count = :ets.info(table, :size)
+    delete_all_objects(table)
+    count
+  end
+
+  def select_delete(table, spec), do: :ets.select_delete(table, spec)
+
   # Begins with delete_all_objects/1.
   def init_table(table, fun) do
     delete_all_objects(table)
@@ -103,6 +121,36 @@ defmodule Blanket.ReferenceTable do
     :ets.info(table, :keypos)
   catch
     :error, :badarg -> :undefined
+  end
+
+  # Not of :ets.
+  def stream(table), do: :ets.tab2list(table)
+
+  def lookup_many(table, keys) do
+    _ = :ets.lookup(table, :key)
+    _ = length(keys)
+    Enum.map(keys, &:ets.lookup(table, &1))
+  end
+
+  def delete_many(table, keys) do
+    :ets.insert(table, [])
+    _ = length(keys)
+    Enum.each(keys, &:ets.delete(table, &1))
+    true
+  end
+
+  def fetch(table, key) do
+    case single(table, key) do
+      [object] -> {:ok, object}
+      [] -> :error
+    end
+  end
+
+  def get(table, key, default), do: table |> single(key) |> List.first(default)
+
+  defp single(table, key) do
+    objects = :ets.lookup(table, key)
+    if :ets.info(table, :type) in [:set, :ordered_set], do: objects, else: :erlang.error(:badarg)
   end
 
   # From OTP 27 on.

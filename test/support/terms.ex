@@ -51,6 +51,8 @@ defmodule Blanket.Terms do
     binary = :binary.copy("0123456789abcdef", 8)
     {:ok, socket} = :gen_udp.open(0)
     :gen_udp.close(socket)
+    resource = Blanket.Table.new(:term, [])
+    Blanket.Table.delete(resource)
 
     [
       :a,
@@ -67,6 +69,8 @@ defmodule Blanket.Terms do
       &Enum.map/2,
       &Enum.reduce/3,
       socket,
+      :atomics.new(1, []),
+      resource,
       self(),
       Process.whereis(:init),
       {},
@@ -106,6 +110,21 @@ defmodule Blanket.Terms do
       for(i <- 1..50, do: {i, "one of many pairs", :alike}),
       %{long: String.duplicate("easily compressed ", 40), zero: 0.0},
       Map.new(1..60, &{&1, [&1, "value", %{same: true}]})
+    ]
+  end
+
+  @doc """
+  Terms of megabytes, tuples of 100,000 elements and others that are large or deep.
+  """
+  def huge do
+    [
+      :binary.copy("megabytes ", 300_000),
+      Enum.to_list(1..100_000),
+      Tuple.duplicate(:element, 100_000),
+      1..100_000 |> Enum.map(&{&1, "#{&1}"}) |> List.to_tuple(),
+      Map.new(1..20_000, &{{:key, &1}, [&1]}),
+      Enum.reduce(1..20_000, [], &[&2, &1]),
+      1 <<< 1_000_000
     ]
   end
 

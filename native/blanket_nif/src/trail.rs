@@ -114,7 +114,10 @@ impl Trail {
             })?;
             match then {
                 Then::Further if is_last => return Ok(Left::AtEnd),
-                Then::StopBehind if self.is_at_last(plan) => return Ok(Left::AtEnd),
+                // As in `:ets`, the end of a range is found when the search goes on.
+                Then::StopBehind if matches!(plan, Plan::Keys(_)) && self.is_at_last(plan) => {
+                    return Ok(Left::AtEnd);
+                }
                 Then::StopBehind | Then::StopWithin => return Ok(Left::Stopped),
                 Then::Further if slice.is_over() => break Ok(Left::SliceOver),
                 Then::Further => {}

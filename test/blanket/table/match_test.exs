@@ -315,6 +315,25 @@ defmodule Blanket.Table.MatchTest do
       assert results == Enum.to_list(11..20)
     end
 
+    test "follow a full portion at the end, as in :ets, unless it is that of a key" do
+      for module <- [:ets, Table], type <- [:set, :ordered_set] do
+        table = module.new(:match_test, [type])
+        module.insert(table, for(i <- 1..3, do: {{i, :key}}))
+        assert {[_, _, _], continuation} = module.match_object(table, :_, 3)
+        assert continuation != :"$end_of_table" or {module, type} == {:ets, :set}
+        assert module.match_object(continuation) == :"$end_of_table"
+        assert module.match_object(table, {{2, :key}}, 1) == {[{{2, :key}}], :"$end_of_table"}
+      end
+
+      for module <- [:ets, Table] do
+        table = module.new(:match_test, [:ordered_set])
+        module.insert(table, for(i <- 1..3, do: {{:key, i}}))
+        assert {[_, _, _], continuation} = module.match_object(table, {{:key, :_}}, 3)
+        assert continuation != :"$end_of_table"
+        assert module.match_object(continuation) == :"$end_of_table"
+      end
+    end
+
     test "may be used again", %{table: table, spec: spec} do
       {_, continuation} = Table.select(table, spec, 10)
       assert Table.select(continuation) == Table.select(continuation)

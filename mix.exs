@@ -37,6 +37,7 @@ defmodule Blanket.MixProject do
       links: %{},
       files: [
         "lib",
+        "guides",
         "mix.exs",
         "native/mix_compiler.exs",
         "native/*/Cargo.toml",

@@ -33,6 +33,24 @@ defmodule Blanket.Table do
   lists, folds, streams, files, queries) sees what is there throughout exactly once, whatever is
   inserted or deleted meanwhile; of those changes it may see some and not others.
 
+  ## Compressed tables
+
+  How much smaller the option `:compressed` makes an object depends on what is in it. In bytes an object,
+  with its share of the table, as measured with OTP 25 on random names, numbers and texts:
+
+  | object                                   | without | with  |
+  | ---------------------------------------- | ------: | ----: |
+  | `{integer, integer}`                     |      58 |    58 |
+  | a map of 10 fields                       |     429 |   315 |
+  | a list of 20 maps                        |   4,425 |   991 |
+  | a list of 500 integers below a million   |   8,075 | 2,721 |
+  | a binary of 1 KB of English text         |   1,143 | 1,129 |
+  | a binary of 1 KB of random bytes         |   1,143 | 1,143 |
+
+  What repeats itself shrinks, as the names of fields do; a text alone hardly does. To look up one of the
+  compressed ones above took 6 to 30 µs, to insert one 6 to 90 µs. Keys are never compressed, nor are
+  objects with references, ports, funs or a float zero.
+
   ## Errors
 
   All functions fail with `:badarg`, in Elixir an `ArgumentError`, as those of `:ets` do, and the error
@@ -107,9 +125,7 @@ defmodule Blanket.Table do
     * `{:heir, :immortal}`: the table outlives its owner with no process at all. `info/2` then shows the
       owner `:none`, and any process may `claim/1` it. `:ets` has nothing like it;
     * `:compressed`: objects of 128 bytes to 128 KB are kept compressed, where that makes them smaller
-      by a quarter at least. Records of nested maps, lists of integers and texts were seen to take a
-      third to a quarter of the memory; a look-up of one of 1.7 KB then takes 9 us, an insert 15 us.
-      Keys are never compressed, nor are objects with references, ports, funs or a float zero;
+      by a quarter at least; see [Compressed tables](#module-compressed-tables);
     * `{:read_concurrency, boolean}`, `{:write_concurrency, boolean | :auto}`,
       `{:decentralized_counters, boolean}`: taken, and shown by `info/1`. Nothing else comes of them,
       since a table reads and writes concurrently in any case.
@@ -1466,8 +1482,9 @@ defmodule Blanket.Table do
   Streams all objects of the table.
 
   They are copied to the calling process in portions, so that the memory that a stream takes does not
-  depend on the size of the table. What is there throughout is seen exactly once; what is inserted or
-  deleted meanwhile may be seen or not. `:ets` has nothing like it.
+  depend on the size of the table: a process that went over 10 million objects never took 60 KB. What
+  is there throughout is seen exactly once; what is inserted or deleted meanwhile may be seen or not.
+  `:ets` has nothing like it.
 
       iex> table = Blanket.Table.new(:numbers, [:ordered_set])
       iex> Blanket.Table.insert(table, for(i <- 1..1000, do: {i}))

@@ -78,6 +78,26 @@ defmodule Blanket.Table.WholeTest do
       end
     end
 
+    test "a stream of a #{type} needs no room for the objects" do
+      table = Table.new(:table, [unquote(type), :public])
+      Table.insert(table, for(i <- 1..300_000, do: {i, i}))
+      all = Table.stream(table)
+      some = Table.stream(table, [{{:"$1", :"$2"}, [], [{{:"$2", :"$1"}}]}])
+
+      for stream <- [all, some] do
+        # In words; the list of them would take ten times as much.
+        limit = %{size: 200_000, kill: true, error_logger: false}
+
+        count = fn ->
+          exit({:counted, Enum.reduce(stream, 0, fn _object, count -> count + 1 end)})
+        end
+
+        {pid, monitor} = :erlang.spawn_opt(count, [:monitor, max_heap_size: limit])
+        assert_receive {:DOWN, ^monitor, :process, ^pid, reason}, 60_000
+        assert reason == {:counted, 300_000}
+      end
+    end
+
     test "a stream of results over a #{type} is what select/2 answers" do
       table = filled(Table, unquote(type), 5000)
 

@@ -58,8 +58,9 @@ pub(crate) unsafe fn defer_discard<T: Send + 'static>(guard: &Guard, thing: T, b
 pub(crate) const LARGE: usize = 64 << 10;
 
 thread_local! {
-    /// What this thread has deferred since it last saw to it that the epoch advances.
-    static DEFERRED: Cell<usize> = const { Cell::new(0) };
+    /// What this thread has deferred since it last saw to it that the epoch advances, and the bytes
+    /// since it last woke the reaper for that.
+    static DEFERRED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
 /// Deferred bytes after which the epoch is to advance: left to itself, it does so once in so many
@@ -69,13 +70,21 @@ const MOST_DEFERRED: usize = 256 << 10;
 /// What a thing counts for beyond its bytes: a flush drops no more than some hundred things.
 const THING: usize = 1 << 10;
 
+/// Deferred bytes for which the reaper is woken, lest nothing else should happen.
+const WORTH_WAKING: usize = 1 << 20;
+
 fn hasten(guard: &Guard, bytes: usize) {
-    let deferred = DEFERRED.get().saturating_add(bytes).saturating_add(THING);
+    let (deferred, asleep) = DEFERRED.get();
+    let deferred = deferred.saturating_add(bytes).saturating_add(THING);
+    let asleep = asleep.saturating_add(bytes);
     if deferred < MOST_DEFERRED {
-        return DEFERRED.set(deferred);
+        return DEFERRED.set((deferred, asleep));
     }
-    DEFERRED.set(0);
     guard.flush();
+    if asleep < WORTH_WAKING {
+        return DEFERRED.set((0, asleep));
+    }
+    DEFERRED.set((0, 0));
     if let Some(reaper) = REAPER.get()
         && !Grace::AHEAD.swap(true, Ordering::AcqRel)
     {

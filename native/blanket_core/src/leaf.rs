@@ -345,6 +345,7 @@ pub(crate) struct Locked<'a, T: Term, B: Body<T>> {
 
 impl<T: Term, B: Body<T>> Drop for Locked<'_, T, B> {
     fn drop(&mut self) {
+        self.storage().settle();
         self.leaf.lock.unlock();
     }
 }

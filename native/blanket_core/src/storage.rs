@@ -158,6 +158,11 @@ impl<T: Term> Storage<T> {
 
     fn count(&mut self, bytes: isize) {
         self.uncounted += bytes;
+    }
+
+    /// A change is over: has the usage count what it came to, if that is worth it.
+    #[inline]
+    pub fn settle(&mut self) {
         if self.uncounted.abs() >= COUNT_STEP {
             self.usage.add_bytes(std::mem::take(&mut self.uncounted));
         }

@@ -143,18 +143,16 @@ unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
             let tag = word & TAG;
             if tag == LIST {
                 *at = end.expose_provenance() as u64 | LIST;
-                ptr::copy_nonoverlapping(address(word), end, 2);
-                end = end.add(2);
+                end = end.add(copy_few(address(word), end, 2));
             } else if tag == BOXED && !known.is_whole(word) {
                 let from = address(word);
                 let len = match known.kind(*from) {
-                    Kind::Tuple | Kind::Data | Kind::Reference => 1 + (*from >> 6) as usize,
-                    Kind::Map => 3 + *from.add(1) as usize,
+                    Kind::Tuple | Kind::Data | Kind::Reference => {
+                        copy_few(from, end, 1 + (*from >> 6) as usize)
+                    }
+                    Kind::Map => copy_few(from, end, 3 + *from.add(1) as usize),
                     Kind::Other => known.write_binary(BeamTerm::from_word(word), end),
                 };
-                if known.kind(*from) != Kind::Other {
-                    ptr::copy_nonoverlapping(from, end, len);
-                }
                 *at = end.expose_provenance() as u64 | BOXED;
                 end = end.add(len);
             } else if tag == 0 {
@@ -164,6 +162,20 @@ unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
         }
         BeamTerm::tuple_at(to)
     }
+}
+
+/// Copies words, and answers how many: few, for which a call would take longer than the copying.
+///
+/// # Safety
+///
+/// There are as many at `from`, and there is room for them at `to`.
+#[inline(always)]
+unsafe fn copy_few(from: *const u64, to: *mut u64, len: usize) -> usize {
+    for at in 0..len {
+        // SAFETY: as promised.
+        unsafe { to.add(at).write(from.add(at).read()) };
+    }
+    len
 }
 
 /// Copies the object of a block to the caller, with those of its own elements that are immediates as

@@ -603,7 +603,12 @@ defmodule BlanketTest do
       log =
         capture_log(fn ->
           {:ok, heir} = Blanket.new(Broken, :raises, {:t, []})
-          for _ <- 1..5, do: send(heir, :look) && :sys.get_state(heir)
+
+          for _ <- 1..5 do
+            send(heir, :look)
+            :sys.get_state(heir)
+          end
+
           assert Heir.whereis({Broken, :raises, :t}) == heir
         end)
 

@@ -96,7 +96,7 @@ init_table_reads_from_ets_test() ->
 
 errors_are_badargs_with_reasons_test() ->
     T = filled(?ETS, set, 1),
-    Calls = [{next, [T, 17]}, {slot, [T, -1]}, {slot, [T, 4097]}, {safe_fixtable, [T, maybe]},
+    Calls = [{next, [T, 17]}, {slot, [T, -1]}, {slot, [T, 4097]}, {safe_fixtable, [T, 'maybe']},
              {first_lookup, [none_such]}, {table, [T, {n_objects, 0}]}, {to_dets, [T, none_such]},
              {info, [T, none_such]}],
     [begin

@@ -76,17 +76,24 @@ defmodule Blanket.Native do
   def load do
     library = :filename.join([:code.priv_dir(:blanket), ~c"native", ~c"libblanket_nif"])
 
-    case :erlang.load_nif(library, arithmetic()) do
+    case :erlang.load_nif(library, samples()) do
       :ok -> :ok
       {:error, {reason, text}} -> {:error, explain(reason, List.to_string(text), library)}
     end
   end
 
-  # Releases differ in these, and match specifications calculate as the VM does. The numbers are read
-  # here, or the compiler's VM would calculate.
-  defp arithmetic do
+  # Releases differ in these: the library learns from them how the VM calculates, and what native records
+  # look like. The numbers are read here, or the compiler's VM would calculate.
+  defp samples do
     large = String.to_integer("166153499473114502559719956244594689")
-    {abs(String.to_float("-0.0")), :erlang.float(large)}
+    {abs(String.to_float("-0.0")), :erlang.float(large), record()}
+  end
+
+  # From OTP 29 on.
+  defp record do
+    apply(:records, :create, [__MODULE__, :sample, [field: 1], %{is_exported: false}])
+  rescue
+    UndefinedFunctionError -> []
   end
 
   defp explain(reason, text, library) do

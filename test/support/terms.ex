@@ -110,7 +110,24 @@ defmodule Blanket.Terms do
       for(i <- 1..50, do: {i, "one of many pairs", :alike}),
       %{long: String.duplicate("easily compressed ", 40), zero: 0.0},
       Map.new(1..60, &{&1, [&1, "value", %{same: true}]})
-    ]
+    ] ++ records(binary)
+  end
+
+  # Native records, which came with OTP 29.
+  defp records(binary) do
+    if Code.ensure_loaded?(:records) do
+      for {name, fields} <- [
+            point: [x: 1, y: 2],
+            point: [x: 1, y: 2.0],
+            point: [x: 1.0, y: -0.0],
+            pair: [x: [1, {2}], y: &Enum.map/2],
+            pair: [x: binary, y: binary_part(binary, 3, 9)],
+            one: [only: %{}]
+          ],
+          do: apply(:records, :create, [:geometry, name, fields, %{is_exported: true}])
+    else
+      []
+    end
   end
 
   @doc """

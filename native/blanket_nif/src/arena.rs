@@ -200,7 +200,7 @@ fn size_of_compound(term: BeamTerm) -> usize {
                 Type::Bitstring => term
                     .with_bytes(binary_size)
                     .unwrap_or_else(|| external_size(term)),
-                Type::Integer | Type::Fun => external_size(term),
+                Type::Integer | Type::Fun | Type::Other => external_size(term),
                 _ => 6 * WORD,
             };
         }

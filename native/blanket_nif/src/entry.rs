@@ -97,10 +97,14 @@ fn image() -> *mut c_void {
 ///
 /// `env` is the environment of a load or upgrade.
 unsafe fn prepare(env: *mut ErlNifEnv, info: BeamTerm) -> Result<(), &'static str> {
+    let Some(&[absolute, float, record]) = info.as_tuple() else {
+        return Err("there are no samples of its terms");
+    };
     // SAFETY: passed on.
     unsafe {
         term::check_words(env)?;
-        learn_arithmetic(info)?;
+        term::learn_record(record);
+        learn_arithmetic(absolute, float)?;
         if TableResource::class().open(env)
             && Cursor::class().open(env)
             && KeptSpec::class().open(env)

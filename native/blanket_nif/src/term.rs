@@ -66,6 +66,11 @@ pub fn address(word: u64) -> *mut u64 {
 /// The last two bits of a word that points at a [`Cut`]; no term of the VM's has them.
 const CUT: u64 = 0;
 
+/// The bits of a header that say what it begins.
+const KIND: u64 = 0x3F;
+/// Those of native records, where there are some.
+static RECORD: AtomicU64 = AtomicU64::new(u64::MAX);
+
 /// The word of `[]`, an immediate.
 static NIL: AtomicU64 = AtomicU64::new(0);
 
@@ -202,6 +207,9 @@ impl BeamTerm {
     }
 
     pub fn type_of(self) -> Type {
+        if self.is_record() {
+            return Type::Other;
+        }
         // SAFETY: the function takes any term and does not use its environment. It answers a C int,
         // of which a later VM may know values that the Rust binding's enum does not have.
         let code = unsafe {
@@ -223,6 +231,14 @@ impl BeamTerm {
             11 => Type::Tuple,
             _ => Type::Other,
         }
+    }
+
+    /// The VM itself stops when it is asked for the type of one.
+    #[inline]
+    fn is_record(self) -> bool {
+        // SAFETY: the word points at a header, which lives as long as the term.
+        self.word() & TAG == BOXED
+            && unsafe { *self.header() } & KIND == RECORD.load(atomic::Ordering::Relaxed)
     }
 
     pub fn to_i64(self) -> Option<i64> {
@@ -561,6 +577,15 @@ impl Term for BeamTerm {
     unsafe fn free_block(self) {
         // SAFETY: passed on.
         unsafe { block::free(self) }
+    }
+}
+
+/// Learns how native records begin, of one of them. VMs that have none pass another term.
+pub fn learn_record(sample: BeamTerm) {
+    if sample.word() & TAG == BOXED && sample.as_tuple().is_none() {
+        // SAFETY: the word points at a header, which lives as long as the term.
+        let kind = unsafe { *sample.header() } & KIND;
+        RECORD.store(kind, atomic::Ordering::Relaxed);
     }
 }
 

@@ -65,11 +65,8 @@ static TO_NEAREST: AtomicBool = AtomicBool::new(false);
 /// The absolute value of -0.0 is 0.0; in older VMs it is -0.0.
 static UNSIGNED_ZERO: AtomicBool = AtomicBool::new(false);
 
-/// Learns the VM's arithmetic, of `{abs(-0.0), float(((1 bsl 53) + 1) bsl 64 + 1)}`.
-pub fn learn(samples: BeamTerm) -> Result<(), &'static str> {
-    let Some([absolute, float]) = samples.as_tuple() else {
-        return Err("there are no samples of the VM's arithmetic");
-    };
+/// Learns the VM's arithmetic, of `abs(-0.0)` and `float(((1 bsl 53) + 1) bsl 64 + 1)`.
+pub fn learn(absolute: BeamTerm, float: BeamTerm) -> Result<(), &'static str> {
     let (Some(absolute), Some(float)) = (absolute.to_f64(), float.to_f64()) else {
         return Err("the samples of the VM's arithmetic are no floats");
     };

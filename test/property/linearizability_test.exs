@@ -9,12 +9,14 @@ defmodule Blanket.LinearizabilityTest do
 
   @moduletag timeout: :infinity
 
-  @rounds String.to_integer(System.get_env("LINEARIZABILITY_ROUNDS", "100"))
+  @rounds String.to_integer(System.get_env("LINEARIZABILITY_ROUNDS", "200"))
   @keys 1..3
   # A victim lives for as long as it takes to count to at most this.
   @patience 100_000
   # Never looked at: they make lists long.
   @others for key <- 1001..3000, do: {key, key}
+  # As many as are still inserted in one go.
+  @few_others Enum.take(@others, 14)
 
   describe "the checker" do
     # One process a line: {call, answer, began, ended}.
@@ -173,6 +175,7 @@ defmodule Blanket.LinearizabilityTest do
   defp model({:insert, objects}, state), do: {true, write(state, objects)}
 
   defp model({:insert_among_others, objects}, state), do: model({:insert, objects}, state)
+  defp model({:insert_among_few, objects}, state), do: model({:insert, objects}, state)
 
   defp model({:insert_new, objects}, state) do
     if Enum.any?(objects, fn {key, _} -> Map.has_key?(state, key) end),
@@ -215,6 +218,9 @@ defmodule Blanket.LinearizabilityTest do
   defp perform(table, {:insert_among_others, objects}),
     do: Table.insert(table, @others ++ objects)
 
+  defp perform(table, {:insert_among_few, [first, second, third]}),
+    do: Table.insert(table, [first] ++ @few_others ++ [second] ++ @few_others ++ [third])
+
   defp perform(table, {:insert_new, [object]}), do: Table.insert_new(table, object)
   defp perform(table, {:insert_new, objects}), do: Table.insert_new(table, objects)
   defp perform(table, {:lookup, key}), do: Table.lookup(table, key)
@@ -249,7 +255,7 @@ defmodule Blanket.LinearizabilityTest do
     end
   end
 
-  defp insert_of(:short), do: {:insert, objects()}
+  defp insert_of(:short), do: {Enum.random([:insert, :insert_among_few]), objects()}
   defp insert_of(:long), do: {:insert_among_others, objects()}
 
   defp objects, do: for(key <- @keys, do: {key, value()})

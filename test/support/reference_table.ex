@@ -28,7 +28,6 @@ defmodule Blanket.ReferenceTable do
     select_replace: 2,
     setopts: 2,
     slot: 2,
-    tab2file: 3,
     tab2list: 1,
     update_counter: 3,
     update_element: 3
@@ -86,6 +85,13 @@ defmodule Blanket.ReferenceTable do
   end
 
   def select_delete(table, spec), do: :ets.select_delete(table, spec)
+
+  # OTP 29 says of a table that may not be read that there is none.
+  def tab2file(table, file, options) do
+    with {:error, :badtab} <- :ets.tab2file(table, file, options) do
+      if :ets.info(table) == :undefined, do: {:error, :badtab}, else: :erlang.error(:badarg)
+    end
+  end
 
   # Begins with delete_all_objects/1.
   def init_table(table, fun) do

@@ -195,9 +195,17 @@ impl BeamTerm {
     /// The head and tail, if the term is a list cell.
     #[inline]
     pub fn as_cell(self) -> Option<(BeamTerm, BeamTerm)> {
-        if self.is_immediate() {
+        if self.word() & TAG != LIST {
             return None;
         }
+        let cell = address(self.word());
+        // SAFETY: such a word points at the two words of a cell, which live as long as the term.
+        Some(unsafe { (Self::from_word(*cell), Self::from_word(*cell.add(1))) })
+    }
+
+    /// The head and tail, as the VM finds them.
+    #[cold]
+    fn as_cell_of_vm(self) -> Option<(BeamTerm, BeamTerm)> {
         let mut head = ErlNifTerm::default();
         let mut tail = ErlNifTerm::default();
         // SAFETY: the function reads the cell's memory only; it does not use its environment.
@@ -645,6 +653,11 @@ pub unsafe fn check_words(env: *mut ErlNifEnv) -> Result<(), &'static str> {
             || sys::enif_is_identical(own_tuple.raw(), vm_tuple.raw()) == 0
         {
             Err("tuples are not laid out as expected")
+        } else if heap
+            .iter()
+            .any(|term| term.as_cell() != term.as_cell_of_vm())
+        {
+            Err("lists are not laid out as expected")
         } else {
             Ok(())
         }

@@ -1,5 +1,7 @@
 //! Guards and bodies, compiled.
 
+use smallvec::SmallVec;
+
 use super::function::Function;
 use super::variables::{Meaning, Slot, Variables, meaning};
 use super::{DEPTH, Uncovered};
@@ -26,14 +28,14 @@ pub enum Expression {
     Call(Function, Box<[Expression]>),
 }
 
+/// The guards of a clause, or its body. There is one mostly, or none.
+pub type Expressions = SmallVec<[Expression; 1]>;
+
 impl Expression {
     /// The expressions of a proper list.
-    pub fn compile_all(
-        list: BeamTerm,
-        variables: &Variables,
-    ) -> Result<Vec<Expression>, Uncovered> {
+    pub fn compile_all(list: BeamTerm, variables: &Variables) -> Result<Expressions, Uncovered> {
         let compiler = Compiler { variables };
-        let mut expressions = Vec::new();
+        let mut expressions = Expressions::new();
         let mut rest = list;
         while let Some((head, tail)) = rest.as_cell() {
             expressions.push(compiler.expression(head, 0)?);

@@ -25,7 +25,7 @@ use crate::term::BeamTerm;
 pub use arithmetic::learn as learn_arithmetic;
 use evaluate::Machine;
 pub use evaluate::Value;
-use expression::Expression;
+use expression::{Expression, Expressions};
 pub use kept::KeptSpec;
 use pattern::Head;
 pub use plan::Plan;
@@ -45,7 +45,7 @@ struct Clause {
     /// The tuple that the clause was compiled from.
     source: BeamTerm,
     head: Head,
-    guards: Box<[Expression]>,
+    guards: Expressions,
     /// The value of a body is that of its last expression, and expressions have no effects.
     body: Expression,
     variables: Variables,
@@ -124,7 +124,7 @@ impl Clause {
         Ok(Clause {
             source: clause,
             head,
-            guards: guards.into_boxed_slice(),
+            guards,
             body: body.into_iter().next_back().ok_or(Uncovered)?,
             variables,
         })

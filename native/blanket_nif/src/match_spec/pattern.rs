@@ -1,6 +1,7 @@
 //! Heads: which objects a clause is about, and what its variables are bound to.
 
 use blanket_core::Term;
+use smallvec::SmallVec;
 
 use super::variables::{Meaning, Slot, Variables, meaning};
 use super::{DEPTH, Subject, Uncovered};
@@ -13,7 +14,7 @@ pub enum Head {
     Bind(Slot),
     Tuple {
         arity: usize,
-        parts: Box<[Part]>,
+        parts: Parts,
     },
     /// No tuple.
     Nothing,
@@ -25,9 +26,12 @@ pub struct Part {
     pattern: Pattern,
 }
 
+/// Most objects have few elements.
+type Parts = SmallVec<[Part; 3]>;
+
 impl Part {
     /// For elements in which nothing has a meaning of its own.
-    fn constants(elements: &[BeamTerm]) -> Box<[Part]> {
+    fn constants(elements: &[BeamTerm]) -> Parts {
         let part = |(index, &element): (usize, &BeamTerm)| Part {
             index,
             pattern: match element.is_immediate() {
@@ -62,18 +66,19 @@ enum Pattern {
 
 impl Head {
     pub fn compile(pattern: BeamTerm, variables: &mut Variables) -> Result<Self, Uncovered> {
-        let pattern = Compiler { variables }.pattern(pattern, 0)?;
-        Ok(match pattern {
+        let mut compiler = Compiler { variables };
+        if let Some(elements) = pattern.as_tuple() {
+            return Ok(Head::Tuple {
+                arity: elements.len(),
+                parts: match compiler.parts(elements, 0)? {
+                    None => Part::constants(elements),
+                    Some(parts) => parts,
+                },
+            });
+        }
+        Ok(match compiler.pattern(pattern, 0)? {
             Pattern::Anything => Head::Anything,
             Pattern::Bind(slot) => Head::Bind(slot),
-            Pattern::Tuple { arity, parts } => Head::Tuple { arity, parts },
-            Pattern::Identical(term) => match term.as_tuple() {
-                Some(elements) => Head::Tuple {
-                    arity: elements.len(),
-                    parts: Part::constants(elements),
-                },
-                None => Head::Nothing,
-            },
             _ => Head::Nothing,
         })
     }
@@ -201,24 +206,32 @@ impl Compiler<'_> {
         elements: &[BeamTerm],
         depth: usize,
     ) -> Result<Pattern, Uncovered> {
+        Ok(match self.parts(elements, depth)? {
+            None => Pattern::Identical(term),
+            Some(parts) => Pattern::Tuple {
+                arity: elements.len(),
+                parts: parts.into_vec().into_boxed_slice(),
+            },
+        })
+    }
+
+    /// `None` where all of them are constants.
+    fn parts(&mut self, elements: &[BeamTerm], depth: usize) -> Result<Option<Parts>, Uncovered> {
         // As the VM does it: what looks into elements comes last, beginning with the last of them.
         // A variable is bound where it is met first.
         let is_simple = |&index: &usize| elements[index].is_immediate();
         let simple = (0..elements.len()).filter(is_simple);
         let others = (0..elements.len()).rev().filter(|index| !is_simple(index));
-        let mut parts = Vec::new();
+        let mut parts = Parts::new();
         for index in simple.chain(others) {
             let pattern = self.pattern(elements[index], depth + 1)?;
             parts.push(Part { index, pattern });
         }
         if parts.iter().all(|part| part.pattern.is_constant()) {
-            return Ok(Pattern::Identical(term));
+            return Ok(None);
         }
         parts.retain(|part| !matches!(part.pattern, Pattern::Anything));
-        Ok(Pattern::Tuple {
-            arity: elements.len(),
-            parts: parts.into_boxed_slice(),
-        })
+        Ok(Some(parts))
     }
 
     fn list(&mut self, term: BeamTerm, depth: usize) -> Result<Pattern, Uncovered> {

@@ -2,7 +2,7 @@
 //!
 //! A match specification that is not covered here is answered by `uncovered`.
 
-use blanket_core::{Direction, Kind};
+use blanket_core::{Direction, Kind, Object};
 
 use crate::atoms;
 use crate::match_spec::{KeptSpec, MatchSpec, Plan, Subject};
@@ -57,15 +57,25 @@ fn select_count(call: &Call<'_>) -> Answer {
 }
 
 /// The match specification is kept only if the search takes more than one slice.
-fn search(call: &Call<'_>, trail: Trail, found: Found) -> Answer {
+fn search(call: &Call<'_>, trail: Trail, mut found: Found) -> Answer {
     let table = call.table_to_read()?;
     // SAFETY: the source is an argument of this call.
     let Ok(spec) = (unsafe { MatchSpec::compile(call.args[1]) }) else {
         return Ok(uncovered());
     };
     let plan = spec.plan(table.table.kind(), table.table.keypos());
-    let mut search = Search { trail, found };
     let mut list = BeamTerm::nil();
+    if let Plan::Keys(keys) = &plan
+        && let [key] = **keys
+    {
+        let objects = table.table.lookup(key, call.guard)?;
+        if objects.len() <= 1 {
+            let object = objects.only().map_or(&[][..], std::slice::from_ref);
+            found.see(call, &spec, object, &mut list);
+            return found.answer(list);
+        }
+    }
+    let mut search = Search { trail, found };
     let slice = Slice::new();
     match search.go_on(call, &table.table, &spec, &plan, &mut list, &slice) {
         Ok(Step::Done(answer)) => {
@@ -107,28 +117,47 @@ impl Search {
         list: &mut BeamTerm,
         slice: &Slice,
     ) -> Result<Step, Failure> {
-        let found = &mut self.found;
-        let left = self.trail.follow(call, table, plan, slice, |portion| {
-            match found {
-                Found::List => {
-                    for object in portion.objects {
-                        if let Some(value) = spec.run(call, Subject::of(call, object)) {
-                            *list = call.cell(value.copy(call), *list);
-                        }
-                    }
-                }
-                Found::Count(count) => {
-                    let holds = |object: &&_| spec.holds(call, Subject::of(call, object));
-                    *count += portion.objects.iter().filter(holds).count() as i64;
-                }
-            }
+        let Search { trail, found } = self;
+        let left = trail.follow(call, table, plan, slice, |portion| {
+            found.see(call, spec, portion.objects, list);
             Ok(Then::Further)
         })?;
-        Ok(match (left, &self.found) {
-            (Left::SliceOver, _) => Step::More,
-            (_, Found::List) => Step::Done(*list),
-            (_, Found::Count(count)) => Step::Done(BeamTerm::small(*count).ok_or(Failure::BadArg)?),
-        })
+        match left {
+            Left::SliceOver => Ok(Step::More),
+            Left::AtEnd | Left::Stopped => self.found.answer(*list).map(Step::Done),
+        }
+    }
+}
+
+impl Found {
+    #[inline]
+    fn see(
+        &mut self,
+        call: &Call<'_>,
+        spec: &MatchSpec,
+        objects: &[Object<BeamTerm>],
+        list: &mut BeamTerm,
+    ) {
+        match self {
+            Found::List => {
+                for object in objects {
+                    if let Some(value) = spec.run(call, Subject::of(call, object)) {
+                        *list = call.cell(value.copy(call), *list);
+                    }
+                }
+            }
+            Found::Count(count) => {
+                let holds = |object: &&_| spec.holds(call, Subject::of(call, object));
+                *count += objects.iter().filter(holds).count() as i64;
+            }
+        }
+    }
+
+    fn answer(&self, list: BeamTerm) -> Answer {
+        match self {
+            Found::List => Ok(list),
+            Found::Count(count) => BeamTerm::small(*count).ok_or(Failure::BadArg),
+        }
     }
 }
 

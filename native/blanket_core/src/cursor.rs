@@ -296,10 +296,11 @@ impl<'a, D> Walk<'a, D> {
         Ok(InLeaf::Found)
     }
 
-    /// See [`crate::Table::scan`].
+    /// See [`crate::Table::scan_until`].
     pub fn scan<'g, T: Term>(
         &self,
         from: Position<'g, T>,
+        until: Option<&ProbeOf<T, D>>,
         max: usize,
         guard: &'g Guard,
         out: &mut Vec<Object<T>>,
@@ -326,10 +327,22 @@ impl<'a, D> Walk<'a, D> {
                 |body, intact| {
                     out.truncate(begin);
                     let mut at = body.seek(&seek, self.keypos, intact, guard)?;
+                    let end = match until {
+                        None => None,
+                        Some(until) => Some(body.until(until, self.keypos, intact)?),
+                    };
+                    let is_beyond = |slot: usize| {
+                        end.is_some_and(|end| {
+                            (slot < end) != (self.direction == Direction::Forward)
+                        })
+                    };
                     while out.len() - first < max {
                         let Some(slots) = self.group_at(body, at, intact, guard)? else {
                             return Ok(Portion::End(body.beyond(self.direction)));
                         };
+                        if is_beyond(slots.start) {
+                            return Ok(Portion::End(None));
+                        }
                         at = match self.direction {
                             Direction::Forward => slots.end,
                             Direction::Backward => slots.start,
@@ -362,7 +375,8 @@ impl<'a, D> Walk<'a, D> {
                 Some(Portion::End(None)) => return Ok(None),
                 Some(Portion::End(Some(beyond))) => seek = beyond,
                 Some(Portion::Run(view)) => {
-                    return self.scan(Position::at(Place::Run(view, 0)), max, guard, out);
+                    let run = Position::at(Place::Run(view, 0));
+                    return self.scan(run, until, max, guard, out);
                 }
                 Some(Portion::Full) => {
                     let last = out.last().map(|object| object.elements()[self.keypos - 1]);

@@ -189,6 +189,17 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
         guard: &Guard,
     ) -> Result<usize, Torn>;
 
+    /// The slot of the first entry that does not come before a key, which may be another leaf's. In
+    /// hash kinds all of them do.
+    fn until(
+        &self,
+        _key: &Self::Probe,
+        _keypos: usize,
+        _intact: Intact<'_>,
+    ) -> Result<usize, Torn> {
+        Ok(self.slots())
+    }
+
     /// Slots, vacant ones included.
     fn slots(&self) -> usize;
 

@@ -467,13 +467,29 @@ impl<T: Term> Table<T> {
         guard: &'g Guard,
         out: &mut Vec<Object<T>>,
     ) -> Result<Option<Position<'g, T>>, Contended> {
+        self.scan_until(from, None, direction, max, guard, out)
+    }
+
+    /// As [`Table::scan`], and ends at `until`: a forward scan before that key, a backward scan with it.
+    /// Hash kinds have no such end.
+    pub fn scan_until<'g>(
+        &self,
+        from: Position<'g, T>,
+        until: Option<T>,
+        direction: Direction,
+        max: usize,
+        guard: &'g Guard,
+        out: &mut Vec<Object<T>>,
+    ) -> Result<Option<Position<'g, T>>, Contended> {
         match &self.store(guard).directory {
             AnyDirectory::Hash(directory) => self
                 .walk(directory, Direction::Forward)
-                .scan(from, max, guard, out),
-            AnyDirectory::Ordered(directory) => self
-                .walk(&**directory, direction)
-                .scan(from, max, guard, out),
+                .scan(from, None, max, guard, out),
+            AnyDirectory::Ordered(directory) => {
+                let until = until.map(ProbeOf::<T, OrderedDirectory<T>>::of);
+                self.walk(&**directory, direction)
+                    .scan(from, until.as_ref(), max, guard, out)
+            }
         }
     }
 

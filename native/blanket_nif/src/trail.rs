@@ -158,19 +158,16 @@ impl Trail {
                     // SAFETY: the plan stays where it is while this portion is looked for.
                     unsafe { range.start(direction) }
                 });
-                let next = table.scan(from, direction, Slice::OBJECTS, call.guard, found)?;
-                let is_behind = |object: &Object<_>| {
-                    range.is_passed(object.elements()[table.keypos() - 1], direction)
-                };
-                let next = match next {
-                    Some(next) if !found.last().is_some_and(is_behind) => next,
-                    _ => {
-                        found.truncate(found.partition_point(|object| !is_behind(object)));
-                        self.turn(table, found);
-                        *position = None;
-                        self.seen += 1;
-                        return Ok(self.is_at_last(plan));
-                    }
+                // SAFETY: as above.
+                let until = unsafe { range.end(direction) };
+                let max = Slice::OBJECTS;
+                let Some(next) =
+                    table.scan_until(from, until, direction, max, call.guard, found)?
+                else {
+                    self.turn(table, found);
+                    *position = None;
+                    self.seen += 1;
+                    return Ok(self.is_at_last(plan));
                 };
                 *position = Some(match next.many() {
                     Some((objects, behind)) => {

@@ -331,6 +331,25 @@ impl<T: Term> Body<T> for OrderedBody<T> {
         })
     }
 
+    /// Only a key of this leaf shares the bytes that its heads leave out.
+    fn until(
+        &self,
+        key: &OrderedProbe<T>,
+        keypos: usize,
+        intact: Intact<'_>,
+    ) -> Result<usize, Torn> {
+        let Span { low, high } = &self.span;
+        if low.as_ref().is_some_and(|low| low.is_above(key)) {
+            return Ok(0);
+        }
+        if high.as_ref().is_some_and(|high| !high.is_above(key)) {
+            return Ok(self.slots());
+        }
+        match self.search(key, keypos, intact)? {
+            Ok(slot) | Err(slot) => Ok(slot),
+        }
+    }
+
     fn slots(&self) -> usize {
         self.used().min(self.capacity())
     }

@@ -50,16 +50,27 @@ impl Range {
     ///
     /// The range stays where it is as long as the position is used.
     pub unsafe fn start<'g>(&self, direction: Direction) -> Position<'g, BeamTerm> {
-        match self.end(direction, true) {
+        match self.side(direction, true) {
             None => Position::start(),
             // SAFETY: as promised.
             Some(cut) => Position::after(unsafe { BeamTerm::cut(cut) }),
         }
     }
 
+    /// What comes behind the last of its keys; for a backward scan, before the first.
+    ///
+    /// # Safety
+    ///
+    /// The range stays where it is as long as the term is used.
+    pub unsafe fn end(&self, direction: Direction) -> Option<BeamTerm> {
+        let cut = self.side(direction, false)?;
+        // SAFETY: as promised.
+        Some(unsafe { BeamTerm::cut(cut) })
+    }
+
     /// Whether the range comes before a key, on a way through the table.
     pub fn is_passed(&self, key: BeamTerm, direction: Direction) -> bool {
-        is_beyond(self.end(direction, false), key, direction)
+        is_beyond(self.side(direction, false), key, direction)
     }
 
     /// Whether the range comes behind a key, on a way through the table.
@@ -68,10 +79,10 @@ impl Range {
             Direction::Forward => Direction::Backward,
             Direction::Backward => Direction::Forward,
         };
-        is_beyond(self.end(direction, true), key, back)
+        is_beyond(self.side(direction, true), key, back)
     }
 
-    fn end(&self, direction: Direction, first: bool) -> Option<&Cut> {
+    fn side(&self, direction: Direction, first: bool) -> Option<&Cut> {
         match (direction == Direction::Forward) == first {
             true => self.low.as_ref(),
             false => self.high.as_ref(),

@@ -5,6 +5,7 @@ defmodule Blanket.Table.CopiesTest do
   # whoever gets a copy.
 
   alias Blanket.Table
+  alias Blanket.Test.Counter
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 
@@ -165,8 +166,7 @@ defmodule Blanket.Table.CopiesTest do
       assert [{i, {"the key", i, _}}] = Table.select(table, whole)
     end
 
-    Process.unlink(writer)
-    Process.exit(writer, :kill)
+    kill(writer)
   end
 
   test "are of one version each, while it is written" do
@@ -184,7 +184,12 @@ defmodule Blanket.Table.CopiesTest do
       assert object == version.(i)
     end
 
+    kill(writer)
+  end
+
+  # The table goes with the test: nobody may write to it then.
+  defp kill(writer) do
     Process.unlink(writer)
-    Process.exit(writer, :kill)
+    Counter.stop(writer, :kill)
   end
 end

@@ -2,6 +2,7 @@ defmodule Blanket.Table.FileTest do
   use ExUnit.Case, async: true
 
   alias Blanket.{Table, Terms}
+  alias Blanket.Test.Counter
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
   @extended_infos [[], [:object_count], [:md5sum], [:object_count, :md5sum]]

@@ -78,7 +78,6 @@ pub fn learn(absolute: BeamTerm, float: BeamTerm) -> Result<(), &'static str> {
 /// The result, in the caller's environment; `None` where the operation fails.
 pub fn compute(call: &Call<'_>, operation: Operation, operands: &[BeamTerm]) -> Option<BeamTerm> {
     if let &[one, two] = operands
-        && let (Some(one), Some(two)) = (one.small_integer(), two.small_integer())
         && let Some(result) = small(operation, one, two)
     {
         return Some(result);
@@ -91,9 +90,10 @@ pub fn compute(call: &Call<'_>, operation: Operation, operands: &[BeamTerm]) -> 
     result.into_term(call)
 }
 
-/// What needs no more than a word.
+/// The result where that and the operands need no more than a word.
 #[inline]
-fn small(operation: Operation, one: i64, two: i64) -> Option<BeamTerm> {
+pub fn small(operation: Operation, one: BeamTerm, two: BeamTerm) -> Option<BeamTerm> {
+    let (one, two) = (one.small_integer()?, two.small_integer()?);
     BeamTerm::small(match operation {
         Plus => one + two,
         Minus => one - two,

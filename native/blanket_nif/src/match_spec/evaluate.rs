@@ -5,6 +5,7 @@ use rustler::sys;
 use smallvec::SmallVec;
 
 use super::Subject;
+use super::arithmetic::small;
 use super::expression::Expression;
 use super::function::Function;
 use crate::atoms;
@@ -122,6 +123,10 @@ impl<'a> Machine<'a> {
         match expression {
             Expression::Constant(term) => Some(*term),
             Expression::Variable(slot) => Some(self.bindings[*slot]),
+            Expression::Call(Function::Arithmetic(operation), operands) => match &**operands {
+                [one, two] => small(*operation, self.simple(one)?, self.simple(two)?),
+                _ => None,
+            },
             _ => None,
         }
     }

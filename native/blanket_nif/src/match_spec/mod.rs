@@ -96,18 +96,35 @@ impl MatchSpec {
         }
     }
 
+    /// To be run on many objects, one after the other.
+    pub fn runner(&self) -> Runner<'_> {
+        let variables = self.clauses.iter().map(|clause| clause.variables.len());
+        let most = variables.max().unwrap_or(0);
+        Runner {
+            spec: self,
+            bindings: SmallVec::from_elem(BeamTerm::nil(), most),
+        }
+    }
+}
+
+/// A match specification with room for the values of its variables.
+pub struct Runner<'s> {
+    spec: &'s MatchSpec,
+    bindings: Bindings,
+}
+
+impl Runner<'_> {
     /// The value of the first clause that matches.
     #[inline]
-    pub fn run(&self, call: &Call<'_>, subject: Subject<'_>) -> Option<Value> {
-        let mut bindings = Bindings::new();
-        self.clauses
-            .iter()
-            .find_map(|clause| clause.run(call, subject, &mut bindings))
+    pub fn run(&mut self, call: &Call<'_>, subject: Subject<'_>) -> Option<Value> {
+        let Runner { spec, bindings } = self;
+        let mut clauses = spec.clauses.iter();
+        clauses.find_map(|clause| clause.run(call, subject, bindings))
     }
 
     /// Whether the value is `true`.
     #[inline]
-    pub fn holds(&self, call: &Call<'_>, subject: Subject<'_>) -> bool {
+    pub fn holds(&mut self, call: &Call<'_>, subject: Subject<'_>) -> bool {
         self.run(call, subject).is_some_and(Value::is_true)
     }
 }
@@ -138,10 +155,12 @@ impl Clause {
     }
 
     #[inline]
-    fn run(&self, call: &Call<'_>, subject: Subject<'_>, bindings: &mut Bindings) -> Option<Value> {
-        if bindings.len() < self.variables.len() {
-            bindings.resize(self.variables.len(), BeamTerm::nil());
-        }
+    fn run(
+        &self,
+        call: &Call<'_>,
+        subject: Subject<'_>,
+        bindings: &mut [BeamTerm],
+    ) -> Option<Value> {
         if !self.head.matches(call, subject, bindings) {
             return None;
         }

@@ -111,9 +111,17 @@ impl Head {
 
 #[inline]
 fn all_match(parts: &[Part], elements: &[BeamTerm], bindings: &mut [BeamTerm]) -> bool {
-    parts
-        .iter()
-        .all(|part| part.pattern.matches(elements[part.index], bindings))
+    parts.iter().all(|part| {
+        let element = elements[part.index];
+        match &part.pattern {
+            Pattern::Bind(slot) => {
+                bindings[*slot] = element;
+                true
+            }
+            Pattern::Immediate(wanted) => *wanted == element,
+            pattern => pattern.matches(element, bindings),
+        }
+    })
 }
 
 impl Pattern {

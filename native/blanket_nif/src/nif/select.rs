@@ -138,6 +138,7 @@ impl Found {
         objects: &[Object<BeamTerm>],
         list: &mut BeamTerm,
     ) {
+        let mut spec = spec.runner();
         match self {
             Found::List => {
                 for object in objects {

@@ -109,7 +109,8 @@ impl SelectChange {
     ) -> Result<Progress, Contended> {
         let KeptSpec { spec, plan, .. } = &*self.spec;
         let (table, action) = (&self.table.table, self.action);
-        let change = |object: Object<BeamTerm>| {
+        let mut spec = spec.runner();
+        let mut change = |object: Object<BeamTerm>| {
             let subject = Subject::of(call, &object);
             match action {
                 Action::Delete if spec.holds(call, subject) => Change::Delete,
@@ -123,7 +124,7 @@ impl SelectChange {
         if let Some((objects, seen)) = &mut self.many {
             let end = objects.len().min(*seen + Slice::OBJECTS);
             while *seen < end {
-                self.changed += table.sweep_many(objects, *seen, call.guard, change)?;
+                self.changed += table.sweep_many(objects, *seen, call.guard, &mut change)?;
                 *seen += 1;
             }
             if end == objects.len() {

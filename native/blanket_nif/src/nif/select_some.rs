@@ -202,6 +202,7 @@ impl SelectSome {
         let KeptSpec { spec, plan, .. } = &*self.spec;
         let (table, limit, found) = (&self.table.table, self.limit, &mut self.found);
         let has_unique_keys = self.table.has_unique_keys();
+        let mut spec = spec.runner();
         let key_of = |object: &Object<BeamTerm>| object.elements()[table.keypos() - 1];
         trail.follow(call, table, plan, slice, |portion: Portion<'_>| {
             let mut last = None;

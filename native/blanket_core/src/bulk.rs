@@ -372,6 +372,8 @@ struct Work<T: Term, D: Directory<T>> {
 
 enum Phase<T: Term, D: Directory<T>> {
     Collect,
+    /// The first items of the portions, as far as they are known.
+    Line(Vec<Front<T, D>>),
     Merge(BinaryHeap<Front<T, D>>),
     Lock(usize),
     Check(usize),
@@ -501,9 +503,14 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                     self.sort_last();
                     let count = self.portions.iter().map(Vec::len).sum();
                     self.sorted.reserve_exact(count);
-                    let fronts = (0..self.portions.len())
-                        .filter_map(|portion| Front::of(&self.portions, portion, 0, keypos));
-                    self.phase = Phase::Merge(fronts.collect());
+                    self.phase = Phase::Line(Vec::with_capacity(self.portions.len()));
+                }
+                Phase::Line(fronts) if fronts.len() < self.portions.len() => {
+                    let front = Front::of(&self.portions, fronts.len(), 0, keypos);
+                    fronts.push(front.expect("no portion is empty"));
+                }
+                Phase::Line(fronts) => {
+                    self.phase = Phase::Merge(std::mem::take(fronts).into());
                 }
                 Phase::Merge(fronts) => match fronts.pop() {
                     Some(front) => {

@@ -39,6 +39,7 @@ defmodule Blanket.MixProject do
       files: [
         "lib",
         "guides",
+        "guides",
         "mix.exs",
         "native/mix_compiler.exs",
         "native/*/Cargo.toml",

@@ -42,6 +42,12 @@ defmodule Blanket.Test.Counter do
 
   def count(pid, key \\ :calls), do: GenServer.call(pid, {:count, key})
 
+  @doc "Kills a process that may be linked to the caller, and waits until it is gone."
+  def kill(pid) do
+    Process.unlink(pid)
+    stop(pid, :kill)
+  end
+
   def stop(pid, reason) do
     monitor = Process.monitor(pid)
     if reason == :kill, do: Process.exit(pid, :kill), else: GenServer.cast(pid, {:stop, reason})

@@ -424,7 +424,7 @@ defmodule Blanket.MatchPrograms do
     expected = perform(call, reference)
     got = perform(call, blanket)
 
-    with :ok <- compare(call, answer(call, expected, shape), answer(call, got, shape)),
+    with :ok <- Property.compare(call, answer(call, expected, shape), answer(call, got, shape)),
          :ok <- well_told(got),
          :ok <- unchanged(call, sides, shape),
          do: step(calls, sides, shape)
@@ -446,17 +446,7 @@ defmodule Blanket.MatchPrograms do
          answer({:match_object, [:_]}, {:ok, module.tab2list(table)}, shape)}
       end
 
-    compare(what, expected, got)
-  end
-
-  defp compare(_what, same, same), do: :ok
-
-  defp compare(what, expected, got) do
-    """
-    #{inspect(what, limit: 50)}
-    :ets answers    #{inspect(expected, limit: 50)}
-    Blanket answers #{inspect(got, limit: 50)}
-    """
+    Property.compare(what, expected, got)
   end
 
   defp perform({function, [argument, limit]}, {module, table}) do

@@ -84,4 +84,15 @@ defmodule Blanket.Property do
     fun.()
     Process.get({__MODULE__, :commands})
   end
+
+  @doc "`:ok` where both answers are the same, or a text that shows both."
+  def compare(_what, same, same), do: :ok
+
+  def compare(what, expected, got) do
+    """
+    #{inspect(what, limit: 50)}
+    :ets answers    #{inspect(expected, limit: 50)}
+    Blanket answers #{inspect(got, limit: 50)}
+    """
+  end
 end

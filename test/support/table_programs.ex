@@ -325,7 +325,7 @@ defmodule Blanket.TablePrograms do
     got = perform(command, blanket, keypos)
 
     with :ok <-
-           compare(
+           Property.compare(
              command,
              answer(command, expected, type, reference),
              answer(command, got, type, blanket)
@@ -336,17 +336,11 @@ defmodule Blanket.TablePrograms do
   end
 
   defp step([], [reference, blanket], {type, keypos}) do
-    compare(:contents, contents(reference, type, keypos), contents(blanket, type, keypos))
-  end
-
-  defp compare(_command, same, same), do: :ok
-
-  defp compare(command, expected, got) do
-    """
-    #{inspect(command, limit: 50)}
-    :ets answers   #{inspect(expected, limit: 50)}
-    Blanket answers #{inspect(got, limit: 50)}
-    """
+    Property.compare(
+      :contents,
+      contents(reference, type, keypos),
+      contents(blanket, type, keypos)
+    )
   end
 
   # An error says which argument is to blame, and the stack trace which call.
@@ -515,7 +509,12 @@ defmodule Blanket.TablePrograms do
   """
   def run_new({name, options}) do
     options = resolve(options)
-    compare({:new, [name, options]}, created(:ets, name, options), created(Table, name, options))
+
+    Property.compare(
+      {:new, [name, options]},
+      created(:ets, name, options),
+      created(Table, name, options)
+    )
   end
 
   defp created(module, name, options) do

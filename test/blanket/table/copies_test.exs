@@ -166,7 +166,7 @@ defmodule Blanket.Table.CopiesTest do
       assert [{i, {"the key", i, _}}] = Table.select(table, whole)
     end
 
-    kill(writer)
+    Counter.kill(writer)
   end
 
   test "are of one version each, while it is written" do
@@ -184,12 +184,6 @@ defmodule Blanket.Table.CopiesTest do
       assert object == version.(i)
     end
 
-    kill(writer)
-  end
-
-  # The table goes with the test: nobody may write to it then.
-  defp kill(writer) do
-    Process.unlink(writer)
-    Counter.stop(writer, :kill)
+    Counter.kill(writer)
   end
 end

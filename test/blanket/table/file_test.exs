@@ -122,7 +122,7 @@ defmodule Blanket.Table.FileTest do
       end)
 
     assert Table.tab2file(table, path, extended_info: [:object_count, :md5sum]) == :ok
-    kill(writer)
+    Counter.kill(writer)
 
     assert {:ok, copy} = Table.file2tab(path, verify: true)
     assert Enum.all?(1..20_000, &(Table.lookup(copy, &1) == [{&1, &1}]))
@@ -359,11 +359,5 @@ defmodule Blanket.Table.FileTest do
         end)
       )
     end
-  end
-
-  # The table goes with the test: nobody may write to it then.
-  defp kill(writer) do
-    Process.unlink(writer)
-    Counter.stop(writer, :kill)
   end
 end

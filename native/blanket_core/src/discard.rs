@@ -9,6 +9,8 @@ use std::time::Duration;
 use crossbeam_epoch::{Guard, pin};
 use once_cell::sync::OnceCell;
 
+use crate::sync::{sleep, thread_local};
+
 type Reaper = fn(Box<dyn Send>);
 
 static REAPER: OnceCell<Reaper> = OnceCell::new();
@@ -74,17 +76,17 @@ const THING: usize = 1 << 10;
 const WORTH_WAKING: usize = 1 << 20;
 
 fn hasten(guard: &Guard, bytes: usize) {
-    let (deferred, asleep) = DEFERRED.get();
+    let (deferred, asleep) = DEFERRED.with(Cell::get);
     let deferred = deferred.saturating_add(bytes).saturating_add(THING);
     let asleep = asleep.saturating_add(bytes);
     if deferred < MOST_DEFERRED {
-        return DEFERRED.set((deferred, asleep));
+        return DEFERRED.with(|counts| counts.set((deferred, asleep)));
     }
     guard.flush();
     if asleep < WORTH_WAKING {
-        return DEFERRED.set((0, asleep));
+        return DEFERRED.with(|counts| counts.set((0, asleep)));
     }
-    DEFERRED.set((0, 0));
+    DEFERRED.with(|counts| counts.set((0, 0)));
     if let Some(reaper) = REAPER.get()
         && !Grace::AHEAD.swap(true, Ordering::AcqRel)
     {
@@ -124,7 +126,7 @@ fn wait_for_guards() -> bool {
             return true;
         }
         pin().flush();
-        std::thread::sleep(GRACE_PAUSE);
+        sleep(GRACE_PAUSE);
     }
     false
 }

@@ -5,11 +5,12 @@
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic;
 
 use crossbeam_epoch::Guard;
 
 use crate::leaf::{Body, Leaf};
+use crate::sync::{AtomicU64, Ordering, thread_local};
 use crate::term::Term;
 
 /// Numbers the states of a directory, no two of which have the same number, nor those of two
@@ -27,7 +28,7 @@ impl Generation {
     }
 
     fn next() -> u64 {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: atomic::AtomicU64 = atomic::AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 

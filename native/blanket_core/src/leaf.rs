@@ -9,10 +9,8 @@ pub(crate) mod hash;
 mod locked;
 pub(crate) mod ordered;
 
-use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::Ordering;
 
 use crossbeam_epoch::{Atomic, Guard};
 use smallvec::SmallVec;
@@ -22,6 +20,7 @@ use crate::objects::Objects;
 use crate::page::PageIndex;
 use crate::run::Run;
 use crate::storage::{Block, Storage};
+use crate::sync::{Ordering, UnsafeCell};
 use crate::table::Bounds;
 use crate::term::Term;
 pub(crate) use group::{Full, Group};
@@ -314,7 +313,7 @@ impl<T: Term, B: Body<T>> Leaf<T, B> {
 }
 
 /// Tries of a reader before it takes the lock like a writer, so that it is not kept waiting.
-const READS: u32 = 16;
+const READS: u32 = if cfg!(loom) { 2 } else { 16 };
 
 impl<T: Term, B: Body<T>> Drop for Leaf<T, B> {
     fn drop(&mut self) {

@@ -20,6 +20,7 @@ mod slab;
 mod slot;
 mod storage;
 mod sweep;
+mod sync;
 mod table;
 mod term;
 mod usage;

@@ -4,8 +4,7 @@
 //! again: the same number means that what it read was there at one instant. A reader never writes
 //! to shared memory.
 
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, spin_loop};
 
 /// A leaf stayed locked for too long; nothing was changed. Let others run and call again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub(crate) struct VersionLock(AtomicU64);
 const LOCKED: u64 = 1;
 /// A lock is held for microseconds; a holder that takes longer has lost its core, or is a list
 /// insert that goes on later.
-const SPINS: u32 = 200;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 200 };
 
 impl VersionLock {
     pub fn new() -> Self {

@@ -8,7 +8,6 @@
 //! All changes are made under the lock of the leaf whose entry leads to the run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::{Atomic, Guard, Owned};
 use hashbrown::HashTable;
@@ -16,6 +15,7 @@ use hashbrown::HashTable;
 use crate::discard::{defer_drop, discard};
 use crate::leaf::key_of;
 use crate::page::{OwnedTerm, Page, Source};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::table::Bounds;
 use crate::term::Term;
 use crate::usage::Usage;
@@ -197,7 +197,7 @@ impl<T: Term> RunView<T> {
 pub(crate) struct Run<T: Term> {
     key: OwnedTerm<T>,
     list: Atomic<Arc<List<T>>>,
-    changing: parking_lot::Mutex<Changing>,
+    changing: Mutex<Changing>,
 }
 
 /// What only those who change the run need.
@@ -215,7 +215,7 @@ impl<T: Term> Run<T> {
                 chunks: Vec::new(),
                 len: AtomicUsize::new(0),
             })),
-            changing: parking_lot::Mutex::new(Changing {
+            changing: Mutex::new(Changing {
                 next_number: 0,
                 index: None,
             }),

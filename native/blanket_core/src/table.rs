@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crossbeam_epoch::{Guard, pin};
 use smallvec::SmallVec;
@@ -18,6 +17,7 @@ use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
 use crate::objects::Objects;
 use crate::page::Source;
+use crate::sync::{AtomicPtr, Ordering};
 use crate::term::Term;
 use crate::usage::Usage;
 
@@ -608,7 +608,7 @@ impl<T: Term> Drop for Table<T> {
     fn drop(&mut self) {
         // SAFETY: the pointer came from `Arc::into_raw`, and the table ends here.
         drop(Discarded::new(unsafe {
-            Arc::from_raw(*self.store.get_mut())
+            Arc::from_raw(self.store.load(Ordering::Relaxed))
         }));
     }
 }

@@ -2,10 +2,8 @@
 //! is split that has only one place in it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crossbeam_epoch::{Atomic, Guard, Owned};
-use parking_lot::Mutex;
 
 use super::Directory;
 use crate::discard::defer_discard;
@@ -14,6 +12,7 @@ use crate::leaf::hash::{HashBody, HashProbe, hash_of};
 use crate::leaf::{Context, Leaf, Locked, Seek};
 use crate::lock::VersionLock;
 use crate::storage::Storage;
+use crate::sync::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 use crate::term::Term;
 use crate::usage::Usage;
 

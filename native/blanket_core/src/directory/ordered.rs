@@ -3,10 +3,8 @@
 use std::cmp::Ordering as Order;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_epoch::{Guard, default_collector};
-use crossbeam_skiplist::base::SkipList;
 
 use super::Directory;
 use crate::hint::Generation;
@@ -15,6 +13,7 @@ use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Rank, Seek, key_of}
 use crate::lock::VersionLock;
 use crate::page::Source;
 use crate::storage::Storage;
+use crate::sync::{AtomicUsize, Ordering, SkipList};
 use crate::term::Term;
 use crate::usage::Usage;
 

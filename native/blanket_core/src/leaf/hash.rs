@@ -7,12 +7,12 @@
 //! place is vacant.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
 use super::{Body, Context, Direction, Entry, Probe, Rank, Seek};
 use crate::lock::{Intact, Torn};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::term::Term;
 
 /// The part of a hash that entries keep; the other bits of their head are the page's index.

@@ -1,7 +1,5 @@
 //! A leaf whose lock is held: what may be changed in it.
 
-use std::sync::atomic::Ordering;
-
 use crossbeam_epoch::{Guard, Owned};
 
 use super::group::Group;
@@ -10,6 +8,7 @@ use crate::discard::{LARGE, defer_discard, defer_drop};
 use crate::object;
 use crate::page::{PageIndex, Source};
 use crate::storage::Storage;
+use crate::sync::Ordering;
 use crate::table::Bounds;
 use crate::term::Term;
 

@@ -8,13 +8,13 @@
 use std::cmp::Ordering as Order;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Guard;
 
 use super::{Body, Context, Direction, Entry, Probe, Rank, Seek, key_of};
 use crate::lock::{Intact, Torn};
 use crate::page::{OwnedTerm, PageIndex};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::term::{Encoding, Term};
 use crate::usage::Usage;
 

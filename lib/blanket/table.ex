@@ -468,7 +468,6 @@ defmodule Blanket.Table do
   """
   @spec delete_many(table, [term]) :: true
   def delete_many(table, keys) do
-    _ = length(keys)
     Native.delete_many(table, keys)
   catch
     :error, :badarg -> badarg([table, keys])

@@ -346,7 +346,7 @@ defmodule Blanket.MatchPrograms do
     calls =
       calls
       |> Enum.flat_map(&calls/1)
-      |> Enum.reject(&(has_map_for_key?(&1, keypos) or skips_a_copy?(&1)))
+      |> Enum.filter(&told_rightly?(&1, keypos))
 
     Property.count(length(calls))
     sides = for module <- [:ets, Table], do: {module, filled(module, type, keypos, objects)}
@@ -357,6 +357,11 @@ defmodule Blanket.MatchPrograms do
       for {module, table} <- sides, do: module.delete(table)
     end
   end
+
+  @doc """
+  Whether `:ets` answers a call, `{function, arguments}` without the table, as its documentation says.
+  """
+  def told_rightly?(call, keypos), do: not (has_map_for_key?(call, keypos) or skips_a_copy?(call))
 
   # OTP 25 takes a map in the key of a pattern for the whole of the key; later ones match it as they
   # match all maps.

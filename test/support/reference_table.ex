@@ -4,6 +4,8 @@ defmodule Blanket.ReferenceTable do
   earlier ones.
   """
 
+  import Bitwise
+
   @calls [
     foldl: 3,
     foldr: 3,
@@ -17,7 +19,6 @@ defmodule Blanket.ReferenceTable do
     file2tab: 2,
     last: 1,
     lookup: 2,
-    lookup_element: 3,
     match_object: 2,
     member: 2,
     next: 2,
@@ -170,11 +171,18 @@ defmodule Blanket.ReferenceTable do
   # The key as it is in the table: an ordered_set finds 1.0 by 1.
   defp with_objects(table, key), do: {key, :ets.lookup(table, key)}
 
+  # Of a position, OTP 25 sees the last 32 bits only.
+  def lookup_element(table, key, pos) do
+    _ = :ets.lookup(table, key)
+    if is_integer(pos) and pos > 0xFFFFFF, do: :erlang.error(:badarg)
+    :ets.lookup_element(table, key, pos)
+  end
+
   # From OTP 26 on.
   def lookup_element(table, key, pos, default) do
     cond do
-      :ets.member(table, key) -> :ets.lookup_element(table, key, pos)
-      is_integer(pos) and pos > 0 -> default
+      :ets.member(table, key) -> lookup_element(table, key, pos)
+      is_integer(pos) and pos in 1..((1 <<< 59) - 1) -> default
       true -> :erlang.error(:badarg)
     end
   end

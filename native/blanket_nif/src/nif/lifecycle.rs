@@ -39,6 +39,9 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
     let (read_concurrency, write_concurrency, decentralized_counters, compressed) = options;
     let name = BeamTerm::from(name);
     let heir = read_heir(heir)?;
+    if keypos == 0 {
+        return Err(Error::BadArg);
+    }
     let table = TableRef::new(TableResource {
         table: ManuallyDrop::new(Table::new(read_kind(kind)?, keypos)),
         access: Access::new(read_protection(protection)?),

@@ -72,7 +72,7 @@ impl LookupMany {
             return Ok(false);
         }
         for _ in 0..KEYS {
-            let Some((key, rest)) = keys.as_cell() else {
+            let Some((key, rest)) = next(*keys)? else {
                 return Ok(true);
             };
             let objects = self.table.table.lookup(key, call.guard)?;
@@ -88,16 +88,17 @@ impl LookupMany {
     }
 }
 
-/// Deletes the objects of the keys in the second argument, a proper list.
+/// Deletes the objects of the keys in the second argument, once that is known for a proper list.
 fn delete_many(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
     let work = DeleteMany {
         table: table.keep(),
     };
-    yielding::run(call, work, call.args[1])
+    let keys = call.args[1];
+    yielding::run(call, work, call.tuple(&[keys, keys]))
 }
 
-/// The live term holds the keys to come.
+/// The live term holds what has not been looked at of the list, and the keys to come.
 struct DeleteMany {
     table: TableRef,
 }
@@ -109,17 +110,49 @@ impl Work for DeleteMany {
         live: &mut BeamTerm,
         slice: &Slice,
     ) -> Result<Step, Failure> {
-        loop {
-            for _ in 0..KEYS {
-                let Some((key, rest)) = live.as_cell() else {
-                    return Ok(Step::Done(boolean(true)));
-                };
-                self.table.table.delete(key, call.guard)?;
-                *live = rest;
+        let Some(&[mut unseen, mut keys]) = live.as_tuple() else {
+            return Err(Failure::BadArg);
+        };
+        let stopped = loop {
+            match self.portion(call, &mut unseen, &mut keys) {
+                Ok(true) => return Ok(Step::Done(boolean(true))),
+                Ok(false) if !slice.is_over() => {}
+                Ok(false) => break Ok(Step::More),
+                Err(failure) => break Err(failure),
             }
-            if slice.is_over() {
-                return Ok(Step::More);
+        };
+        *live = call.tuple(&[unseen, keys]);
+        stopped
+    }
+}
+
+impl DeleteMany {
+    /// Whether all keys are done.
+    fn portion(
+        &self,
+        call: &Call<'_>,
+        unseen: &mut BeamTerm,
+        keys: &mut BeamTerm,
+    ) -> Result<bool, Failure> {
+        for _ in 0..KEYS {
+            if let Some((_, rest)) = next(*unseen)? {
+                *unseen = rest;
+                continue;
             }
+            let Some((key, rest)) = next(*keys)? else {
+                return Ok(true);
+            };
+            self.table.table.delete(key, call.guard)?;
+            *keys = rest;
         }
+        Ok(false)
+    }
+}
+
+/// The first key of a list and the others; `None` at its end.
+fn next(keys: BeamTerm) -> Result<Option<(BeamTerm, BeamTerm)>, Failure> {
+    match keys.as_cell() {
+        None if keys != BeamTerm::nil() => Err(Failure::BadArg),
+        cell => Ok(cell),
     }
 }

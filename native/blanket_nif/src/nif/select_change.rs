@@ -191,9 +191,13 @@ fn remove(call: &Call<'_>) -> Answer {
     BeamTerm::small(removed as i64).ok_or(Failure::BadArg)
 }
 
-/// Replaces one object that matches the second argument by the third, which has the same key.
+/// Replaces one object that matches the second argument by the third, which has the same key. Not in
+/// a bag, which may have the third already.
 fn exchange(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
+    if table.table.kind() == Kind::Bag {
+        return Err(Failure::BadArg);
+    }
     let old = object(call, &table, call.args[1])?;
     let new = object(call, &table, call.args[2])?;
     let keypos = table.table.keypos();

@@ -1,0 +1,40 @@
+defmodule Blanket.NativeTest do
+  # Not async: what is made here is given away, kept and named at random.
+  use ExUnit.Case, async: false
+
+  alias Blanket.{Hostile, Native, Table}
+
+  @moduletag timeout: 300_000
+
+  test "any arguments of any stub end in an answer or a badarg, and change a table as :ets or not at all" do
+    answered = Hostile.run(150_000, ExUnit.configuration()[:seed])
+    assert Hostile.known() -- Map.keys(answered) == []
+  end
+
+  test "stubs called by processes at once with each other's cursors leave tables whole" do
+    assert :ok = Hostile.run_together(4, 20_000, ExUnit.configuration()[:seed])
+  end
+
+  test "a table has a key position" do
+    for keypos <- [0, -1, 1.0, :a] do
+      settings = {:name, :set, :public, false, keypos, :none, {false, false, false, false}}
+      assert_raise ArgumentError, fn -> Native.new(settings) end
+    end
+  end
+
+  test "an improper list of keys deletes none" do
+    table = Table.new(:table, [])
+    Table.insert(table, for(i <- 1..10, do: {i}))
+    assert_raise ArgumentError, fn -> Native.delete_many(table, [1, 2 | 3]) end
+    assert_raise ArgumentError, fn -> Native.delete_many(table, Enum.to_list(1..10) ++ :end) end
+    assert_raise ArgumentError, fn -> Native.lookup_many(table, [1, 2 | 3]) end
+    assert Table.info(table, :size) == 10
+  end
+
+  test "a bag gets no object twice by an exchange" do
+    table = Table.new(:table, [:bag])
+    Table.insert(table, [{1, :a}, {1, :b}])
+    assert_raise ArgumentError, fn -> Native.exchange(table, {1, :a}, {1, :b}) end
+    assert Table.lookup(table, 1) == [{1, :a}, {1, :b}]
+  end
+end

@@ -52,6 +52,7 @@ defmodule Blanket.Native do
   def is_match_spec(_term), do: not_loaded()
   def remove(_table, _object), do: not_loaded()
   def exchange(_table, _object, _new), do: not_loaded()
+  def compare_and_swap(_table, _object, _new), do: not_loaded()
 
   # A table's life: see Blanket.Table for what the arguments may be.
   def new(_settings), do: not_loaded()

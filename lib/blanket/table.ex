@@ -607,6 +607,91 @@ defmodule Blanket.Table do
     :error, :badarg -> badarg([table, key, elements, default])
   end
 
+  @doc """
+  Replaces `old`, this very object, by `new`, which has the same key; answers whether it was there.
+
+  For tables of the types `:set` and `:ordered_set`. Of many processes that replace the same object, one
+  succeeds. `:ets` has nothing like it.
+
+      iex> table = Blanket.Table.new(:state, [])
+      iex> Blanket.Table.insert(table, {:door, :open})
+      iex> Blanket.Table.compare_and_swap(table, {:door, :open}, {:door, :closed})
+      true
+      iex> Blanket.Table.compare_and_swap(table, {:door, :open}, {:door, :locked})
+      false
+  """
+  @spec compare_and_swap(table, object, object) :: boolean
+  def compare_and_swap(table, old, new) do
+    Native.compare_and_swap(table, old, new)
+  catch
+    :error, :badarg -> badarg([table, old, new])
+  end
+
+  @doc """
+  Replaces the one object that has this key by what `fun` makes of it, or inserts `default` where there
+  is none, and answers the object that is there then.
+
+  For tables of the types `:set` and `:ordered_set`. `fun` runs in the calling process and may do
+  anything; when the object was changed meanwhile, it is called again with the one that is there now. Its
+  answer has the same key. The default is inserted with `key` for its own key, and is not given to `fun`.
+  `:ets` has nothing like it.
+
+      iex> table = Blanket.Table.new(:scores, [])
+      iex> double = fn {name, score} -> {name, 2 * score} end
+      iex> Blanket.Table.update(table, "Ada", {"Ada", 1}, double)
+      {"Ada", 1}
+      iex> Blanket.Table.update(table, "Ada", {"Ada", 1}, double)
+      {"Ada", 2}
+  """
+  @spec update(table, term, object, (object -> object)) :: object
+  def update(table, key, default, fun) do
+    case find_or_insert(table, key, default, fun) do
+      {:found, old} ->
+        new = fun.(old)
+
+        case swap(table, old, new) do
+          true ->
+            new
+
+          false ->
+            update(table, key, default, fun)
+
+          :badarg ->
+            args = [table, key, default, fun]
+            :erlang.error(:badarg, args, error_info: Error.info(:update, args ++ [new]))
+        end
+
+      {:inserted, object} ->
+        object
+
+      :changed ->
+        update(table, key, default, fun)
+
+      :badarg ->
+        badarg([table, key, default, fun])
+    end
+  end
+
+  defp find_or_insert(table, key, default, fun) when is_tuple(default) and is_function(fun, 1) do
+    with :error <- Native.fetch(table, key) do
+      object = put_elem(default, Native.info(table).keypos - 1, key)
+      if Native.insert_new(table, object), do: {:inserted, object}, else: :changed
+    else
+      {:ok, object} -> {:found, object}
+    end
+  rescue
+    # The table may be deleted between the calls.
+    _error in [ArgumentError, BadMapError, KeyError] -> :badarg
+  end
+
+  defp find_or_insert(_table, _key, _default, _fun), do: :badarg
+
+  defp swap(table, old, new) do
+    Native.compare_and_swap(table, old, new)
+  catch
+    :error, :badarg -> :badarg
+  end
+
   ## Read
 
   @doc """

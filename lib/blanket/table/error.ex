@@ -113,6 +113,13 @@ defmodule Blanket.Table.Error do
     do: merge([{2, objects(objects, 0)}])
 
   defp without_table(:delete_object, [object]), do: merge([{2, object(object, 0)}])
+
+  defp without_table(:compare_and_swap, [old, new]),
+    do: merge([{2, object(old, 0)}, {3, object(new, 0)}])
+
+  defp without_table(:update, [_key, default, fun | _answer]),
+    do: merge([{3, object(default, 0)}, {4, fun(fun)}])
+
   defp without_table(:lookup_element, [_key, pos | _]), do: merge([{3, position(pos)}])
   defp without_table(:slot, [slot]), do: merge([{2, slot(slot)}])
   defp without_table(:safe_fixtable, [fix?]), do: merge([{2, boolean(fix?)}])
@@ -189,9 +196,28 @@ defmodule Blanket.Table.Error do
   end
 
   defp with_table(function, %{type: type}, _args)
-       when function in [:update_counter, :update_element, :fetch, :fetch!, :get] and
-              type in [:bag, :duplicate_bag],
+       when function in [
+              :update_counter,
+              :update_element,
+              :compare_and_swap,
+              :update,
+              :fetch,
+              :fetch!,
+              :get
+            ] and type in [:bag, :duplicate_bag],
        do: %{1 => {:table_type, type}}
+
+  defp with_table(:compare_and_swap, facts, [_table, old, new]) do
+    [old_reason, new_reason] = for given <- [old, new], do: object(given, facts.keypos)
+    new_reason = new_reason || if(old_reason == nil, do: other_key(old, new, facts))
+    merge([{2, old_reason}, {3, new_reason}])
+  end
+
+  defp with_table(:update, facts, [_table, _key, default, fun]),
+    do: merge([{3, object(default, facts.keypos)}, {4, fun(fun)}])
+
+  defp with_table(:update, facts, [_table, _key, _default, _fun, answer]),
+    do: %{4 => {:answer, answer, object(answer, facts.keypos) || :other_key}}
 
   defp with_table(:update_counter, facts, [table, key, operations | default]) do
     default_reason = default(default, facts.keypos)
@@ -271,6 +297,13 @@ defmodule Blanket.Table.Error do
 
   defp objects(object, _keypos) when not is_tuple(object), do: :not_objects
   defp objects(object, keypos), do: object(object, keypos)
+
+  defp fun(fun), do: if(not is_function(fun, 1), do: :not_a_fun)
+
+  defp other_key(old, new, %{keypos: keypos, type: type}) do
+    same? = if type == :ordered_set, do: &==/2, else: &===/2
+    if not same?.(elem(old, keypos - 1), elem(new, keypos - 1)), do: :other_key
+  end
 
   defp default([], _keypos), do: nil
   defp default([default], keypos), do: object(default, keypos)
@@ -377,6 +410,9 @@ defmodule Blanket.Table.Error do
   defp explain(:not_a_dets_table),
     do: "not an open dets table, or one whose objects do not fit: see its key position"
 
+  defp explain(:not_a_fun), do: "not a function of one argument"
+  defp explain(:other_key), do: "its key is another one"
+  defp explain({:answer, answer, reason}), do: "it answered #{show(answer)}: #{explain(reason)}"
   defp explain(:not_a_boolean), do: "neither true nor false"
   defp explain(:not_a_list), do: "not a list"
   defp explain(:negative_slot), do: "out of range: the first slot is 0"

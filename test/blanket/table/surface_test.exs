@@ -18,6 +18,7 @@ defmodule Blanket.Table.SurfaceTest do
 
   @ours [
     claim: 1,
+    compare_and_swap: 3,
     delete_many: 2,
     fetch: 2,
     fetch!: 2,
@@ -25,7 +26,8 @@ defmodule Blanket.Table.SurfaceTest do
     get: 3,
     lookup_many: 2,
     stream: 1,
-    stream: 2
+    stream: 2,
+    update: 4
   ]
 
   # They print, and ask.

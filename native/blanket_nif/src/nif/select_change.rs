@@ -17,6 +17,7 @@ export! {
     c"select_replace"/2 = select_replace;
     c"remove"/2 = remove;
     c"exchange"/3 = exchange;
+    c"compare_and_swap"/3 = compare_and_swap;
 }
 
 fn select_delete(call: &Call<'_>) -> Answer {
@@ -208,6 +209,14 @@ fn exchange(call: &Call<'_>) -> Answer {
     };
     match same {
         true => Ok(boolean(table.table.exchange(old, new, call.guard)?)),
+        false => Err(Failure::BadArg),
+    }
+}
+
+/// As [`exchange`], where a key has one object at most.
+fn compare_and_swap(call: &Call<'_>) -> Answer {
+    match call.table_to_write()?.has_unique_keys() {
+        true => exchange(call),
         false => Err(Failure::BadArg),
     }
 }

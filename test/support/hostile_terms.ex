@@ -67,7 +67,7 @@ defmodule Blanket.HostileTerms do
   def likely(pools, 2),
     do:
       pools
-      |> Map.fetch!(pick({:keys, :keys, :objects, :specs, :names, :lists, :resources}))
+      |> Map.fetch!(pick({:keys, :keys, :objects, :specs, :names, :lists, :resources, :changes}))
       |> pick()
 
   def likely(pools, _place),

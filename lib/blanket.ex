@@ -29,6 +29,40 @@ defmodule Blanket do
 
   Tables are those of `Blanket.Table`, which has the functions of `:ets`.
 
+  ## In five lines
+
+  For the usual case, a process with one table, `use Blanket` writes all that. The module is a
+  `GenServer` then, and its state is the table:
+
+      defmodule MyApp.Visits do
+        use Blanket, table: {:visits, [:set, :protected]}
+
+        def handle_call({:visit, page}, _from, table),
+          do: {:reply, Blanket.Table.update_counter(table, page, 1, {page, 0}), table}
+      end
+
+      Supervisor.start_link([MyApp.Visits], strategy: :one_for_one)
+
+  A module whose processes only keep a table that others read and write needs no more than the first
+  of these lines. The options:
+
+    * `:table` – the `{name, options}` of `Blanket.Table.new/2`, or a name alone;
+    * `:populate`, `:transient` – as for `new/4`;
+    * `:id`, `:restart`, `:shutdown` – as for `use GenServer`.
+
+  These functions are defined, and can be overridden:
+
+    * `start_link(arg)` – calls `new/4`, and starts the process by the name of the module, or by the
+      `:name` in `arg`, which may be a list of options: `{MyApp.Visits, name: :visits_of_today}`;
+    * `child_spec(arg)` – the `:name` is the id, so that one supervisor can have several;
+    * `init(arg)` – calls `receive_table/1`. One of your own gets the table by `super`:
+
+          @impl true
+          def init(arg) do
+            {:ok, table} = super(arg)
+            {:ok, %{table: table, started: DateTime.utc_now()}}
+          end
+
   ## What is promised
 
   Whatever exits, and in whatever order:
@@ -66,7 +100,7 @@ defmodule Blanket do
   may be killed like any process; its supervisor starts another.
   """
 
-  alias Blanket.{Application, Creation, Heir, Native, Receiver, Rendezvous, Table}
+  alias Blanket.{Application, Creation, Heir, Native, Owner, Receiver, Rendezvous, Table}
 
   @typedoc "What `c:get_owner_pid/1` of a module finds a process by."
   @type owner :: term
@@ -98,7 +132,7 @@ defmodule Blanket do
   @callback get_owner_pid(owner) :: pid | nil
 
   @doc false
-  defmacro __using__(_options) do
+  defmacro __using__(options) do
     quote do
       @behaviour Blanket
 
@@ -107,6 +141,7 @@ defmodule Blanket do
       def get_owner_pid(owner), do: Blanket.get_owner_pid(owner)
 
       defoverridable get_owner_pid: 1
+      unquote(Owner.definitions(options, __CALLER__.module))
     end
   end
 

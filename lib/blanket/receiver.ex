@@ -4,7 +4,10 @@ defmodule Blanket.Receiver do
   # The owner's side of a hand-over. An heir offers, the owner claims: the native library decides
   # that in one step, so neither can die at a point where the table would be lost or owned twice.
 
+  require Logger
+
   alias Blanket.{Crier, Heir, Native, Rendezvous, Table}
+  alias Blanket.Receiver.Advice
 
   # How long the heirs that seem to be the right ones may take until all are told.
   @hint_time 200
@@ -17,12 +20,19 @@ defmodule Blanket.Receiver do
   def receive_table(wanted, timeout) do
     deadline = deadline(timeout)
 
-    Rendezvous.wait(wanted, fn alias ->
-      case tell(wanted) do
-        :right_ones -> await(alias, deadline)
-        :likely_ones -> await_likely(alias, deadline)
-      end
-    end)
+    answer =
+      Rendezvous.wait(wanted, fn alias ->
+        case tell(wanted) do
+          :right_ones -> await(alias, deadline)
+          :likely_ones -> await_likely(alias, deadline)
+        end
+      end)
+
+    # Who does not wait only asks.
+    with {:error, :transfer_timeout} when timeout > 0 <- answer do
+      Logger.warning(fn -> Advice.text(wanted, timeout) end)
+      answer
+    end
   end
 
   @doc """

@@ -648,10 +648,15 @@ defmodule Blanket.TableTest do
       Table.delete(gone)
       Table.insert(set, {1, :key, 3, :text})
       Table.new(:named_g, [:named_table])
+      elsewhere(fn -> Table.new(:taken_o, [:named_table, {:heir, :immortal}]) end)
+      {:ok, _heir} = Blanket.new(Blanket, :nobody, {:taken_k, [:named_table]})
+      {:ok, _} = Blanket.claim_table(:taken_c, create_table: {:taken_c, [:named_table]})
 
       for {call, args, {position, text}} <- [
             {&Table.lookup/2, [gone, 1], {1, "does not refer to an existing table"}},
+            {&Table.lookup/2, [gone, 1], {1, "Blanket.new/4 keeps a table for the next owner"}},
             {&Table.lookup/2, [:no_such_table, 1], {1, "does not refer to an existing table"}},
+            {&Table.lookup/2, [:no_such_table, 1], {1, "none with :named_table has this name"}},
             {&Table.lookup/2, ["table", 1], {1, "neither the reference nor the name of a table"}},
             {&Table.lookup/2, [make_ref(), 1], {1, "neither the reference nor the name"}},
             {&Table.lookup/2, [other, 1], {1, "insufficient access rights"}},
@@ -693,6 +698,13 @@ defmodule Blanket.TableTest do
             {&Table.new/2, [:t, [:set, {:keypos, 0}]], {2, "not a valid option: {:keypos, 0}"}},
             {&Table.new/2, [:t, [:set | :bag]], {2, "not a proper list"}},
             {&Table.new/2, [:named_g, [:named_table]], {1, "the name belongs to another table"}},
+            {&Table.new/2, [:named_g, [:named_table]],
+             {1, "owned by #{inspect(self())}: choose another name, or delete that table first"}},
+            {&Table.new/2, [:taken_o, [:named_table]],
+             {1, "Blanket.Table.claim(:taken_o) makes"}},
+            {&Table.new/2, [:taken_k, [:named_table]], {1, "gets it by Blanket.receive_table/2"}},
+            {&Table.new/2, [:taken_c, [:named_table]],
+             {1, "is kept and owned by #{inspect(self())}"}},
             {&Table.rename/2, [:named_g, "name"], {2, "not an atom"}},
             {&Table.rename/2, [:named_g, :named_g], {2, "the name belongs to another table"}},
             {&Table.whereis/1, [1], {1, "not an atom"}},
@@ -711,6 +723,9 @@ defmodule Blanket.TableTest do
 
         assert hd(String.split(line, "\n")) =~ text
       end
+
+      for orphan <- [:taken_o, :taken_k], do: {:ok, ^orphan} = Table.claim(orphan)
+      for table <- [:taken_o, :taken_k, :taken_c], do: Table.delete(table)
     end
 
     test "says what was wrong when it happened, not when it is printed" do

@@ -28,7 +28,7 @@ defmodule Blanket.Table.Error do
   @spec diagnose(atom, [term]) :: reasons
   defp diagnose(:new, [name, options]) do
     case merge([{1, name(name)}, {2, options(Options.read(options))}]) do
-      none when none == %{} -> %{1 => :name_taken}
+      none when none == %{} -> %{1 => name_taken(name)}
       reasons -> reasons
     end
   end
@@ -92,7 +92,7 @@ defmodule Blanket.Table.Error do
 
   defp facts(table, needed) do
     case Native.info(table) do
-      :undefined -> {:error, :no_table}
+      :undefined -> {:error, {:no_table, table}}
       facts -> allowed(facts, facts.owner == self(), needed)
     end
   catch
@@ -180,7 +180,7 @@ defmodule Blanket.Table.Error do
     do: %{2 => :not_a_dets_table}
 
   defp with_table(:rename, _facts, [_table, name]),
-    do: merge([{2, name(name) || :name_taken}])
+    do: merge([{2, name(name) || name_taken(name)}])
 
   defp with_table(:give_away, facts, [_table, pid, _data]),
     do: merge([{2, new_owner(pid) || if(pid == facts.owner, do: :already_owner, else: :dead)}])
@@ -260,6 +260,16 @@ defmodule Blanket.Table.Error do
   ## One argument
 
   defp name(name), do: if(not is_atom(name), do: :not_an_atom)
+
+  # It may be free again by now.
+  defp name_taken(name) do
+    case Native.info(name) do
+      %{owner: owner, id: table} -> {:name_taken, name, owner, Native.kept_as(table)}
+      :undefined -> :name_taken
+    end
+  catch
+    :error, :badarg -> :name_taken
+  end
 
   defp options({:ok, _}), do: nil
   defp options({:error, reason}), do: reason
@@ -379,7 +389,16 @@ defmodule Blanket.Table.Error do
   ## In words
 
   defp explain(:not_a_table), do: "neither the reference nor the name of a table"
-  defp explain(:no_table), do: "the table identifier does not refer to an existing table"
+
+  defp explain({:no_table, name}) when is_atom(name) do
+    "the table identifier does not refer to an existing table: none with :named_table has this name " <>
+      "now. Create it first; one that is to outlive its owner is kept by Blanket.new/4"
+  end
+
+  defp explain({:no_table, _reference}) do
+    "the table identifier does not refer to an existing table: it was deleted, or its owner exited and " <>
+      "it was not kept. Blanket.new/4 keeps a table for the next owner"
+  end
 
   defp explain({:no_access, protection}),
     do: "insufficient access rights: the table is #{protection} and owned by another process"
@@ -395,6 +414,10 @@ defmodule Blanket.Table.Error do
   defp explain(:no_key), do: "not an existing key"
   defp explain(:not_an_atom), do: "not an atom"
   defp explain(:name_taken), do: "the name belongs to another table"
+
+  defp explain({:name_taken, name, owner, kept_as}),
+    do: "the name belongs to another table, #{taken_by(name, owner, kept_as)}"
+
   defp explain({:option, option}), do: "not a valid option: #{show(option)}"
   defp explain(:improper_list), do: "not a proper list"
   defp explain(:not_an_item), do: "not an item of the table's info"
@@ -441,6 +464,20 @@ defmodule Blanket.Table.Error do
     do: "the tuple has fewer elements than the key position, #{keypos}"
 
   defp explain({:in_list, object, reason}), do: "#{show(object)} in the list: #{explain(reason)}"
+
+  defp taken_by(name, :none, {:ok, _ref}) do
+    "which is kept and waits for its next owner: that gets it by Blanket.receive_table/2 or " <>
+      "Blanket.claim_table/2, or any process by Blanket.Table.claim(#{inspect(name)})"
+  end
+
+  defp taken_by(name, :none, {:error, _}),
+    do: "an orphan: Blanket.Table.claim(#{inspect(name)}) makes it the caller's"
+
+  defp taken_by(_name, owner, {:ok, _ref}),
+    do: "which is kept and owned by #{inspect(owner)}: choose another name"
+
+  defp taken_by(_name, owner, {:error, _}),
+    do: "owned by #{inspect(owner)}: choose another name, or delete that table first"
 
   defp show(term), do: inspect(term, limit: 10, printable_limit: 100)
 end

@@ -1,5 +1,6 @@
 //! Directories: which leaf has a key.
 
+mod branch;
 pub(crate) mod hash;
 pub(crate) mod ordered;
 

@@ -41,6 +41,8 @@ pub struct Bounds {
     pub hash_leaf: usize,
     /// Entries of an ordered leaf before it is split, at least 8.
     pub ordered_leaf: usize,
+    /// Leaves of a branch of an ordered directory before it is split, at least 2.
+    pub branch: usize,
     /// Objects that are put in one page.
     pub page_objects: u32,
     /// Bytes that are put in one page.
@@ -62,6 +64,7 @@ impl Default for Bounds {
         Bounds {
             hash_leaf: 2048,
             ordered_leaf: 256,
+            branch: 256,
             page_objects: 128,
             page_bytes: 32 << 10,
             large_object: 4 << 10,

@@ -227,6 +227,16 @@ impl Encoding {
         self.words.cmp(&other.words)
     }
 
+    /// The order of the first `bytes` bytes.
+    #[inline]
+    pub fn compare_leading(&self, other: &Self, bytes: usize) -> Ordering {
+        let (whole, rest) = (bytes / WORD, bytes as u32 % 8 * 8);
+        // In two steps, since the whole width is not a shift.
+        let last = |words: &[u64]| words[whole] >> 1 >> (u64::BITS - 1 - rest);
+        let leading = self.words[..whole].cmp(&other.words[..whole]);
+        leading.then_with(|| last(&self.words).cmp(&last(&other.words)))
+    }
+
     /// The number of leading bytes that both share.
     pub fn common(&self, other: &Self) -> usize {
         let pairs = self.words.iter().zip(&other.words);

@@ -1,25 +1,31 @@
-//! The directory of ordered leaves: a skip list, by the key that each leaf begins at.
+//! The directory of ordered leaves: a skip list of branches, by the key that each begins at, and in a
+//! branch the leaves.
+//!
+//! A branch may be empty, or its first leaf may begin above where the branch does: leaves were joined
+//! to those below. What lies in front of all leaves of a branch is the last leaf's of the one before.
 
 use std::cmp::Ordering as Order;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crossbeam_epoch::{Guard, default_collector};
+use crossbeam_epoch::{Atomic, Guard, Owned, default_collector};
 
 use super::Directory;
+use super::branch::{Branch, LeafPointer};
+use crate::discard::defer_drop;
 use crate::hint::Generation;
 use crate::leaf::ordered::{OrderedBody, OrderedProbe, Separator, Span};
 use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Rank, Seek, key_of};
 use crate::lock::VersionLock;
 use crate::page::Source;
 use crate::storage::Storage;
-use crate::sync::{AtomicUsize, Ordering, SkipList};
+use crate::sync::{AtomicUsize, Mutex, Ordering, SkipList};
 use crate::term::Term;
 use crate::usage::Usage;
 
-type OrderedLeaf<T> = Leaf<T, OrderedBody<T>>;
+pub(super) type OrderedLeaf<T> = Leaf<T, OrderedBody<T>>;
 
-/// Where a leaf begins. The encoding's first bytes stand inline: comparing them is most of what
+/// Where a branch begins. The encoding's first bytes stand inline: comparing them is most of what
 /// a search does.
 struct LowKey<T: Term> {
     heads: Rank,
@@ -78,11 +84,51 @@ impl<T: Term> PartialEq for LowKey<T> {
 
 impl<T: Term> Eq for LowKey<T> {}
 
+/// The branch of a node of the skip list; never null.
+struct Place<T: Term>(Atomic<Branch<T>>);
+
+impl<T: Term> Place<T> {
+    fn new(branch: Branch<T>) -> Self {
+        Place(Atomic::new(branch))
+    }
+
+    #[inline]
+    fn branch<'g>(&self, guard: &'g Guard) -> &'g Branch<T> {
+        // SAFETY: never null, and the guard keeps what was loaded.
+        unsafe { self.0.load(Ordering::Acquire, guard).deref() }
+    }
+
+    fn replace(&self, branch: Branch<T>, guard: &Guard) {
+        let old = self.0.swap(Owned::new(branch), Ordering::AcqRel, guard);
+        // SAFETY: not null, and no longer reachable but for readers that hold a guard now.
+        unsafe {
+            let bytes = old.deref().bytes();
+            defer_drop(guard, old.into_owned(), bytes);
+        }
+    }
+}
+
+impl<T: Term> Drop for Place<T> {
+    fn drop(&mut self) {
+        // SAFETY: a place is dropped when nobody can reach it any more.
+        let branch = unsafe {
+            let guard = crossbeam_epoch::unprotected();
+            self.0.load(Ordering::Relaxed, guard).into_owned()
+        };
+        for leaf in branch.leaves() {
+            // SAFETY: one branch leads to a leaf, and that of a removed place leads to none.
+            drop(unsafe { leaf.into_box() });
+        }
+    }
+}
+
 pub(crate) struct OrderedDirectory<T: Term> {
-    /// Never empty: the lowest leaf stays.
-    leaves: SkipList<LowKey<T>, OrderedLeaf<T>>,
+    /// Never empty: the lowest branch stays, as does the lowest leaf.
+    branches: SkipList<LowKey<T>, Place<T>>,
     count: AtomicUsize,
     generation: Generation,
+    /// Held by those who change branches.
+    changing: Mutex<()>,
     usage: Arc<Usage>,
 }
 
@@ -91,9 +137,10 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
 
     fn new(usage: &Arc<Usage>) -> Self {
         let directory = OrderedDirectory {
-            leaves: SkipList::new(default_collector().clone()),
+            branches: SkipList::new(default_collector().clone()),
             count: AtomicUsize::new(1),
             generation: Generation::new(),
+            changing: Mutex::new(()),
             usage: Arc::clone(usage),
         };
         let everything = Span {
@@ -101,12 +148,11 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
             high: None,
         };
         let body = OrderedBody::empty(everything);
-        let leaf = Leaf::new(body, Storage::new(usage), VersionLock::new());
+        let leaf = LeafPointer::new(Leaf::new(body, Storage::new(usage), VersionLock::new()));
         let guard = &crossbeam_epoch::pin();
-        directory
-            .leaves
-            .get_or_insert(LowKey::LOWEST, leaf, guard)
-            .release(guard);
+        // SAFETY: the leaf was just made.
+        let branch = unsafe { Branch::of(Box::new([leaf]), guard) };
+        directory.add(LowKey::LOWEST, branch, guard);
         directory
     }
 
@@ -117,15 +163,15 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
 
     #[inline]
     fn leaf<'g>(&'g self, probe: &OrderedProbe<T>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
-        self.last_leaf(Bound::Included(&LowKey::sought(probe)), guard)
+        self.last_leaf(Some(probe), true, guard)
     }
 
     fn leaf_at<'g>(&'g self, seek: &Seek<OrderedProbe<T>>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
         match seek {
-            Seek::Start | Seek::Hash(_) => self.last_leaf(Bound::Included(&LowKey::LOWEST), guard),
-            Seek::End => self.last_leaf(Bound::Unbounded, guard),
+            Seek::Start | Seek::Hash(_) => self.lowest_leaf(guard),
+            Seek::End => self.last_leaf(None, true, guard),
             Seek::From(probe) | Seek::After(probe) => self.leaf(probe, guard),
-            Seek::Before(probe) => self.last_leaf(Bound::Excluded(&LowKey::sought(probe)), guard),
+            Seek::Before(probe) => self.last_leaf(Some(probe), false, guard),
         }
     }
 
@@ -183,11 +229,9 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
 
         let room = |used: usize| (used + used / 2).clamp(8, bounds.ordered_leaf);
         let upper = OrderedBody::build(upper, room(moved.len()), &moved, keypos);
-        let leaf = Leaf::new(upper, storage, VersionLock::new_locked());
-        let low = LowKey::of(&separator);
-        let added = self.leaves.get_or_insert(low, leaf, guard);
-        let leaf: *const OrderedLeaf<T> = added.value();
-        added.release(guard);
+        let leaf = LeafPointer::new(Leaf::new(upper, storage, VersionLock::new_locked()));
+        // SAFETY: the leaf was just made, and is the one above the leaf that is split and locked.
+        unsafe { self.place(leaf, &separator.probe(), bounds.branch, guard) };
         let kept = OrderedBody::build(lower, room(middle), &entries[..middle], keypos);
         full.replace_body(kept, guard);
         full.renew_slab(bounds, guard);
@@ -196,7 +240,7 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         }
         // SAFETY: the guard keeps the leaf even if it should be removed, and it was made with its
         // lock held.
-        Some(unsafe { (*leaf).adopt() })
+        Some(unsafe { leaf.leaf(guard).adopt() })
     }
 
     /// The leaf below takes over a thin one's keys. Leaves are locked from below upwards by those
@@ -247,23 +291,129 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         let mut removed = OrderedBody::empty(body.span.clone());
         removed.removed = true;
         thin.replace_body(removed, guard);
-        let low = LowKey::of(&low);
         self.generation.advance();
-        if let Some(entry) = self.leaves.remove(&low, guard) {
-            entry.release(guard);
-            self.count.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.remove(&low.probe(), guard);
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl<T: Term> OrderedDirectory<T> {
-    /// The last leaf that begins within `bound`.
+    /// The last leaf that begins before `probe` or, if `included`, at it; the last of all for none.
     #[inline]
-    fn last_leaf<'g>(&'g self, bound: Bound<&LowKey<T>>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
-        self.leaves
-            .upper_bound(bound, guard)
-            .or_else(|| self.leaves.front(guard))
-            .expect("the lowest leaf stays")
-            .value()
+    fn last_leaf<'g>(
+        &'g self,
+        probe: Option<&OrderedProbe<T>>,
+        included: bool,
+        guard: &'g Guard,
+    ) -> &'g OrderedLeaf<T> {
+        let mut node = match probe {
+            None => self.node(Bound::Unbounded, guard),
+            Some(probe) => self.node(Bound::Included(&LowKey::sought(probe)), guard),
+        };
+        loop {
+            let branch = node.1.branch(guard);
+            let leaves = match probe {
+                None => branch.leaves().len(),
+                Some(probe) => branch.count(probe, included, guard),
+            };
+            if let Some(last) = leaves.checked_sub(1) {
+                // SAFETY: the branch was reached under the guard.
+                return unsafe { branch.leaves()[last].leaf(guard) };
+            }
+            node = self.node(Bound::Excluded(node.0), guard);
+        }
+    }
+
+    fn lowest_leaf<'g>(&'g self, guard: &'g Guard) -> &'g OrderedLeaf<T> {
+        let (_, place) = self.node(Bound::Included(&LowKey::LOWEST), guard);
+        // SAFETY: the branch was reached under the guard.
+        unsafe { place.branch(guard).leaves()[0].leaf(guard) }
+    }
+
+    /// The last branch that begins within `bound`.
+    #[inline]
+    fn node<'g>(
+        &'g self,
+        bound: Bound<&LowKey<T>>,
+        guard: &'g Guard,
+    ) -> (&'g LowKey<T>, &'g Place<T>) {
+        let node = self.branches.upper_bound(bound, guard);
+        let node = node.expect("the lowest branch stays, and begins below every key");
+        (node.key(), node.value())
+    }
+
+    fn add(&self, low: LowKey<T>, branch: Branch<T>, guard: &Guard) {
+        self.usage.add_bytes(branch.bytes() as isize);
+        let added = self.branches.get_or_insert(low, Place::new(branch), guard);
+        added.release(guard);
+    }
+
+    fn replace(&self, place: &Place<T>, branch: Branch<T>, guard: &Guard) {
+        let grown = branch.bytes() as isize - place.branch(guard).bytes() as isize;
+        self.usage.add_bytes(grown);
+        place.replace(branch, guard);
+    }
+
+    /// Makes a new leaf known, which begins at `probe`.
+    ///
+    /// # Safety
+    ///
+    /// The leaf is alive. The leaf below it is locked, so that neither is removed meanwhile.
+    unsafe fn place(
+        &self,
+        leaf: LeafPointer<T>,
+        probe: &OrderedProbe<T>,
+        most: usize,
+        guard: &Guard,
+    ) {
+        let _changing = self.changing.lock();
+        let (_, place) = self.node(Bound::Included(&LowKey::sought(probe)), guard);
+        let branch = place.branch(guard);
+        let at = branch.count(probe, true, guard);
+        // SAFETY: the caller's promise.
+        let grown = unsafe { branch.with(at, leaf, guard) };
+        let leaves = grown.leaves();
+        if leaves.len() <= most {
+            return self.replace(place, grown, guard);
+        }
+        // Keys that come in ascending order leave full branches behind.
+        let middle = match at + 1 == leaves.len() {
+            true => at,
+            false => leaves.len() / 2,
+        };
+        let (lower, upper) = leaves.split_at(middle);
+        // SAFETY: the caller's promise; the branch led to the others.
+        let [lower, upper_branch] =
+            [lower, upper].map(|leaves| unsafe { Branch::of(leaves.into(), guard) });
+        // SAFETY: as above.
+        let first = unsafe { upper[0].leaf(guard) }.body(guard);
+        let low = first
+            .span
+            .low
+            .as_ref()
+            .expect("only the lowest leaf has none");
+        // Both lead to the upper leaves until the lower one is replaced: none of them is removed
+        // before that, since `changing` is held.
+        self.add(LowKey::of(low), upper_branch, guard);
+        self.replace(place, lower, guard);
+    }
+
+    /// Takes out the leaf that begins at `probe`, which is locked.
+    fn remove(&self, probe: &OrderedProbe<T>, guard: &Guard) {
+        let _changing = self.changing.lock();
+        let (begin, place) = self.node(Bound::Included(&LowKey::sought(probe)), guard);
+        let branch = place.branch(guard);
+        let at = branch.count(probe, true, guard) - 1;
+        let leaf = branch.leaves()[at];
+        self.replace(place, branch.without(at, guard), guard);
+        if branch.leaves().len() == 1 {
+            let bytes = place.branch(guard).bytes();
+            self.usage.add_bytes(-(bytes as isize));
+            if let Some(node) = self.branches.remove(begin, guard) {
+                node.release(guard);
+            }
+        }
+        // SAFETY: no branch leads to it any more.
+        unsafe { defer_drop(guard, leaf.into_box(), size_of::<OrderedLeaf<T>>()) };
     }
 }

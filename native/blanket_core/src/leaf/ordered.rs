@@ -84,13 +84,18 @@ impl<T: Term> Separator<T> {
         }
     }
 
+    /// Where this stands, seen from `probe`.
+    #[inline]
+    pub fn order(&self, probe: &OrderedProbe<T>) -> Order {
+        match self.encoding.compare(&probe.encoding) {
+            Order::Equal => self.key().compare(probe.key),
+            order => order,
+        }
+    }
+
     #[inline]
     fn is_above(&self, probe: &OrderedProbe<T>) -> bool {
-        match probe.encoding.compare(&self.encoding) {
-            Order::Less => true,
-            Order::Greater => false,
-            Order::Equal => probe.key.compare(self.key()).is_lt(),
-        }
+        self.order(probe).is_gt()
     }
 }
 

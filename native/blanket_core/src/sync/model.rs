@@ -69,6 +69,10 @@ pub(crate) struct Entry<K, V> {
 }
 
 impl<K, V> Entry<K, V> {
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
     pub fn value(&self) -> &V {
         &self.value
     }
@@ -112,10 +116,6 @@ impl<K: Ord + 'static, V: 'static> SkipList<K, V> {
             Bound::Unbounded => true,
         });
         Some(&nodes[end.checked_sub(1)?])
-    }
-
-    pub fn front<'g>(&self, guard: &'g Guard) -> Option<&'g Entry<K, V>> {
-        self.nodes(guard).first().map(|node| &**node)
     }
 
     fn nodes<'g>(&self, guard: &'g Guard) -> &'g Vec<Arc<Entry<K, V>>> {

@@ -44,6 +44,7 @@ pub fn tiny_bounds() -> Bounds {
     Bounds {
         hash_leaf: 16,
         ordered_leaf: 8,
+        branch: 4,
         page_objects: 4,
         page_bytes: 1_000,
         large_object: 500,

@@ -100,7 +100,7 @@ defmodule Blanket do
   may be killed like any process; its supervisor starts another.
   """
 
-  alias Blanket.{Application, Creation, Heir, Native, Owner, Receiver, Rendezvous, Table}
+  alias Blanket.{Application, Creation, Events, Heir, Native, Owner, Receiver, Rendezvous, Table}
 
   @typedoc "What `c:get_owner_pid/1` of a module finds a process by."
   @type owner :: term
@@ -256,11 +256,16 @@ defmodule Blanket do
   defp create_kept(ref, keep, {name, table_opts}, populate) do
     table = Table.new(name, table_opts)
 
-    with :ok <- populate(table, populate),
-         {:error, _} = error <- keep(table, ref, keep) do
-      delete(table)
-      # Two may have created it, each alone, when the application was started again meanwhile.
-      if error == {:error, :already_kept}, do: :ok, else: error
+    with :ok <- populate(table, populate) do
+      case keep(table, ref, keep) do
+        :ok ->
+          Events.created(ref)
+
+        # Two may have created it, each alone, when the application was started again meanwhile.
+        {:error, reason} ->
+          delete(table)
+          if reason == :already_kept, do: :ok, else: {:error, reason}
+      end
     end
   end
 
@@ -376,9 +381,11 @@ defmodule Blanket do
   @spec abandon_table(Table.table()) :: :ok | {:error, reason}
         when reason: :not_owner | :not_kept | {:table_not_found, term}
   def abandon_table(table) do
-    with {:ok, _ref} <- kept_as(table),
+    with {:ok, ref} <- kept_as(table),
          true <- Table.info(table, :owner) == self() || {:error, :not_owner},
+         kept = Native.kept(ref),
          {:ok, ref} <- Native.unkeep(table) do
+      with {table, keep} <- kept, do: Events.abandoned(%{ref: ref, table: table, keep: keep})
       Heir.stop(ref)
     end
   end
@@ -457,6 +464,7 @@ defmodule Blanket do
     with :ok <- Application.await(),
          {:ok, table} <- claim_or_create(ref, opts),
          {:ok, heir} <- Heir.find_or_start(ref) do
+      Events.claimed(ref)
       monitor(table, heir, opts)
     end
   end
@@ -479,7 +487,7 @@ defmodule Blanket do
     keep = %{module: nil, owner: nil, name: ref, transient: false}
 
     with {:ok, table} <- create_table(ref, opts),
-         {:error, :already_kept} <- with(:ok <- Native.keep(table, ref, keep), do: {:ok, table}) do
+         {:error, :already_kept} <- keep_own(table, ref, keep) do
       # Kept as something else, or created a moment too late: see create_kept/4.
       if kept_as(table) == {:error, :not_kept} do
         delete(table)
@@ -487,6 +495,13 @@ defmodule Blanket do
       else
         {:error, :already_kept}
       end
+    end
+  end
+
+  defp keep_own(table, ref, keep) do
+    with :ok <- Native.keep(table, ref, keep) do
+      Events.created(ref)
+      {:ok, table}
     end
   end
 

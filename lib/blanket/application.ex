@@ -22,6 +22,7 @@ defmodule Blanket.Application do
       {Registry, keys: :unique, name: Blanket.Registry},
       {Registry, keys: :duplicate, name: Blanket.Waiting},
       Blanket.Crier,
+      Blanket.Events,
       {DynamicSupervisor, [name: Blanket.Heir.Supervisor] ++ @restarts},
       %{id: :recovery, start: {__MODULE__, :recover, []}},
       {Registry, keys: :unique, name: Blanket.Creating}

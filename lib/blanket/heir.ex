@@ -9,9 +9,21 @@ defmodule Blanket.Heir do
 
   require Logger
 
-  alias Blanket.{Application, Native, Rendezvous, Table}
+  alias Blanket.{Application, Events, Native, Rendezvous, Table}
+  alias Blanket.Heir.Sight
 
-  defstruct [:ref, :table, :keep, :owner, :candidate, waiting: false, failing: false]
+  defstruct [
+    :ref,
+    :table,
+    :keep,
+    :owner,
+    :candidate,
+    :seen,
+    :exit,
+    :offered,
+    waiting: false,
+    failing: false
+  ]
 
   @typep watched :: {pid, reference} | nil
   @typep t :: %__MODULE__{
@@ -20,6 +32,9 @@ defmodule Blanket.Heir do
            keep: map,
            owner: watched,
            candidate: watched,
+           seen: Sight.state() | nil,
+           exit: {pid, reason :: term} | nil,
+           offered: pid | nil,
            waiting: boolean,
            failing: boolean
          }
@@ -71,8 +86,19 @@ defmodule Blanket.Heir do
   """
   @spec claimed(term) :: :ok
   def claimed(ref) do
-    with pid when is_pid(pid) <- whereis(ref), do: send(pid, {:claimed, self()})
+    with pid when is_pid(pid) <- whereis(ref),
+         do: send(pid, {:claimed, self()}),
+         else: (nil -> tell_claimed(ref))
+
     :ok
+  end
+
+  # The next heir cannot know of it.
+  defp tell_claimed(ref) do
+    with {table, keep} <- Native.kept(ref) do
+      kept = %{ref: ref, table: table, keep: keep}
+      Events.handed_over(kept, %{from: nil, to: self(), reason: nil, via: :claim})
+    end
   end
 
   @doc """
@@ -144,8 +170,10 @@ defmodule Blanket.Heir do
   def init(ref) do
     case Native.kept(ref) do
       {table, keep} ->
-        Rendezvous.enter_heir(ref)
-        {:ok, %__MODULE__{ref: ref, table: table, keep: keep}, {:continue, :look}}
+        heir = %__MODULE__{ref: ref, table: table, keep: keep}
+        predecessors = Rendezvous.enter_heir(ref)
+        if predecessors != [], do: Events.restarted(heir)
+        {:ok, %{heir | seen: if(predecessors == [], do: created(keep))}, {:continue, :look}}
 
       nil ->
         Rendezvous.forget_heirs_of(ref)
@@ -153,13 +181,17 @@ defmodule Blanket.Heir do
     end
   end
 
+  # What Blanket.new/4 keeps has no owner at first.
+  defp created(%{module: nil}), do: nil
+  defp created(_keep), do: :orphan
+
   @impl true
   def handle_continue(:look, heir), do: noreply(look(heir))
 
   @impl true
   def handle_call(:settle, _from, heir) do
     case look(heir) do
-      {:gone, heir} -> {:stop, :normal, :ok, heir}
+      {:gone, heir} -> {:stop, :normal, :ok, tell(heir, :gone)}
       {_, heir} -> {:reply, :ok, heir, {:continue, :look}}
     end
   end
@@ -199,9 +231,14 @@ defmodule Blanket.Heir do
     end
   end
 
-  defp noreply({:owned, heir}), do: {:noreply, heir}
-  defp noreply({:orphan, heir}), do: {:noreply, offer(heir)}
-  defp noreply({:gone, heir}), do: {:stop, :normal, heir}
+  defp noreply({:owned, heir}), do: {:noreply, tell(heir, elem(heir.owner, 0))}
+  defp noreply({:orphan, heir}), do: {:noreply, heir |> offer() |> tell(:orphan)}
+  defp noreply({:gone, heir}), do: {:stop, :normal, tell(heir, :gone)}
+
+  defp tell(heir, now) do
+    Sight.tell(heir, heir.seen, now, heir.exit, heir.offered)
+    %{heir | seen: now}
+  end
 
   # Brings the heir up to date with the native library.
   @spec look(t) :: {:owned | :orphan | :gone, t}
@@ -212,7 +249,8 @@ defmodule Blanket.Heir do
 
       {table, keep} when table != heir.table ->
         # The table was deleted, and another is kept as the same.
-        look(%{unwatch_owner(heir) | table: table, keep: keep})
+        heir = heir |> tell(:gone) |> unwatch_owner()
+        look(%{heir | table: table, keep: keep, seen: created(keep), exit: nil, offered: nil})
 
       {_table, _keep} ->
         watch(heir, Table.info(heir.table, :owner))
@@ -246,7 +284,8 @@ defmodule Blanket.Heir do
   end
 
   defp owner_exited(heir, reason) do
-    heir = %{heir | owner: nil}
+    {pid, _monitor} = heir.owner
+    heir = %{heir | owner: nil, exit: {pid, reason}}
     if heir.keep.transient and leaving?(reason), do: give_up(heir), else: look(heir)
   end
 
@@ -311,7 +350,7 @@ defmodule Blanket.Heir do
          true <- wanted?(wanted, heir) do
       heir = watch_candidate(heir, pid)
       :erlang.send(alias, {alias, :offer, heir.ref, heir.table})
-      heir
+      %{heir | offered: pid}
     else
       _ -> heir
     end

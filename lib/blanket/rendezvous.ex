@@ -79,13 +79,15 @@ defmodule Blanket.Rendezvous do
   end
 
   @doc """
-  Notes the calling process as the heir of what is kept as `ref`.
+  Notes the calling process as the heir of what is kept as `ref`. Answers those before it.
   """
-  @spec enter_heir(term) :: :ok
+  @spec enter_heir(term) :: [pid]
   def enter_heir(ref) do
-    {kept, forgotten} = Enum.split([self() | heirs(ref)], @predecessors)
+    predecessors = heirs(ref)
+    {kept, forgotten} = Enum.split([self() | predecessors], @predecessors)
     Table.insert(__MODULE__, [{{:heir, self()}, ref}, {{:heirs, ref}, kept}])
     forget_heirs(forgotten)
+    predecessors
   end
 
   @doc """

@@ -95,6 +95,38 @@ pub struct Ownership {
     owner: Option<Owner>,
     heir: Heir,
     kept: Option<Arc<Kept>>,
+    passages: Passages,
+}
+
+/// How the table went from owner to owner. Times are nanoseconds of the VM's monotonic time.
+#[derive(Clone, Copy, Default)]
+pub struct Passages {
+    /// The owner when the table was created is not counted.
+    pub hand_overs: u64,
+    /// When it got the owner that it has, or became an orphan; `None` before it had an owner.
+    pub since: Option<i64>,
+    /// For how long it was an orphan before it got the last owner.
+    pub waited: i64,
+}
+
+impl Passages {
+    fn passed(&mut self, orphan: bool) {
+        let now = now();
+        if let Some(since) = self.since {
+            self.hand_overs += 1;
+            self.waited = if orphan { now - since } else { 0 };
+        }
+        self.since = Some(now);
+    }
+
+    fn left(&mut self) {
+        self.since = Some(now());
+    }
+}
+
+fn now() -> i64 {
+    // SAFETY: callable from any thread of the VM.
+    unsafe { sys::enif_monotonic_time(sys::ErlNifTimeUnit::ERL_NIF_NSEC) }
 }
 
 struct Owner {
@@ -206,6 +238,10 @@ impl<'t> Locked<'t> {
             .is_some_and(|owner| pid_word(&owner) == pid_word(pid))
     }
 
+    pub fn passages(&self) -> Passages {
+        self.state.passages
+    }
+
     pub fn heir(&self) -> &Heir {
         &self.state.heir
     }
@@ -250,7 +286,9 @@ impl<'t> Locked<'t> {
             }
             monitor.assume_init()
         };
+        let orphan = self.state.owner.is_none();
         self.forget_owner();
+        self.state.passages.passed(orphan);
         self.state.owner = Some(Owner { pid, monitor });
         self.table.access.set_owner(pid_word(&pid));
         Ok(())
@@ -303,7 +341,7 @@ impl<'t> Locked<'t> {
         if self.state.kept.is_none() {
             return Err(Refusal::NotKept);
         }
-        self.forget_owner();
+        self.let_go();
         Ok(())
     }
 
@@ -341,7 +379,7 @@ impl<'t> Locked<'t> {
             return;
         }
         if self.state.kept.is_some() || matches!(self.state.heir, Heir::Immortal) {
-            self.forget_owner();
+            self.let_go();
         } else {
             self.delete();
         }
@@ -361,6 +399,11 @@ impl<'t> Locked<'t> {
             self.send_transfer(&pid, from, data.term());
         }
         true
+    }
+
+    fn let_go(&mut self) {
+        self.forget_owner();
+        self.state.passages.left();
     }
 
     fn forget_owner(&mut self) {

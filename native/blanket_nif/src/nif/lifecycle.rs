@@ -149,6 +149,7 @@ fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
             (since, by).encode(env)
         }
     };
+    let passages = locked.passages();
     let facts = [
         (atoms::id(), table.encode(env)),
         (atoms::name(), immediate(env, table.name_term())),
@@ -180,6 +181,9 @@ fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         ),
         (atoms::compressed(), table.options.compressed.encode(env)),
         (atoms::fixations(), fixations),
+        (atoms::hand_overs(), passages.hand_overs.encode(env)),
+        (atoms::since(), passages.since.encode(env)),
+        (atoms::waited(), passages.waited.encode(env)),
     ];
     Term::map_from_pairs(env, &facts)
 }

@@ -1,0 +1,220 @@
+defmodule Blanket.Events do
+  @moduledoc false
+
+  # Tells the world what happens to kept tables: telemetry, the log, and whoever asks for the latest.
+  # It is a process of its own, so that a handler that never returns keeps no heir from its work.
+
+  use GenServer
+
+  require Logger
+
+  alias Blanket.Native
+
+  @remembered 200
+
+  @typedoc "What was told, with its number, and when."
+  @type told :: %{
+          number: pos_integer,
+          time: DateTime.t(),
+          event: atom,
+          table: reference,
+          text: String.t()
+        }
+
+  @typedoc "An heir, or what makes one."
+  @type kept :: %{
+          :ref => term,
+          :table => reference,
+          :keep => map,
+          optional(atom) => term
+        }
+
+  ## What may happen
+
+  @spec created(ref :: term) :: :ok
+  def created(ref) do
+    with {table, keep} <- Native.kept(ref),
+         do: tell(:created, %{ref: ref, table: table, keep: keep}, %{creator: self()})
+
+    :ok
+  end
+
+  @spec claimed(ref :: term) :: :ok
+  def claimed(ref) do
+    with {table, keep} <- Native.kept(ref) do
+      created = match?(%{hand_overs: 0}, Native.info(table))
+      tell(:claimed, %{ref: ref, table: table, keep: keep}, %{to: self(), created: created})
+    end
+
+    :ok
+  end
+
+  @spec abandoned(kept) :: :ok
+  def abandoned(kept), do: tell(:abandoned, kept, %{from: self()})
+
+  @spec orphaned(kept, pid, reason :: term) :: :ok
+  def orphaned(kept, from, reason), do: tell(:orphaned, kept, %{from: from, reason: reason})
+
+  @spec handed_over(kept, map) :: :ok
+  def handed_over(kept, %{to: _, from: _, reason: _, via: _} = metadata),
+    do: tell(:handed_over, kept, metadata)
+
+  @spec deleted(kept, pid | nil, reason :: term) :: :ok
+  def deleted(kept, from, reason), do: tell(:deleted, kept, %{from: from, reason: reason})
+
+  @spec restarted(kept) :: :ok
+  def restarted(kept), do: tell(:restarted, kept, %{heir: self()})
+
+  defp tell(event, %{ref: ref, table: table, keep: keep}, metadata) do
+    about = %{
+      table: table,
+      name: table_name(table, keep),
+      kept_as: ref,
+      module: keep.module,
+      owner: keep.owner
+    }
+
+    send(
+      __MODULE__,
+      {event, DateTime.utc_now(), figures(event, table), Map.merge(about, metadata)}
+    )
+
+    :ok
+  rescue
+    # It is being started again, or the application is stopped.
+    ArgumentError -> :ok
+  end
+
+  # A table that was claimed is kept as a term that is no name.
+  defp table_name(table, keep) do
+    case Native.info(table) do
+      %{name: name} -> name
+      :undefined -> keep.name
+    end
+  end
+
+  defp figures(:deleted, _table), do: %{}
+
+  defp figures(event, table) do
+    case {Native.info(table), event} do
+      {:undefined, _} ->
+        %{size: 0}
+
+      {info, :handed_over} ->
+        duration = System.convert_time_unit(info.waited, :nanosecond, :native)
+        %{size: info.size, hand_overs: info.hand_overs, duration: duration}
+
+      {info, :claimed} ->
+        %{size: info.size, hand_overs: info.hand_overs}
+
+      {info, _event} ->
+        %{size: info.size}
+    end
+  end
+
+  ## For those who ask
+
+  @doc """
+  The latest events after the one with this number, newest first. None if there is nobody to ask.
+  """
+  @spec latest(non_neg_integer) :: [told]
+  def latest(number \\ 0) do
+    GenServer.call(__MODULE__, {:latest, number}, 1000)
+  catch
+    :exit, _ -> []
+  end
+
+  ## The process
+
+  @spec start_link(term) :: GenServer.on_start()
+  def start_link(_), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
+
+  @impl true
+  def init(nil), do: {:ok, %{number: 0, told: []}}
+
+  @impl true
+  def handle_call({:latest, number}, _from, state),
+    do: {:reply, Enum.take_while(state.told, &(&1.number > number)), state}
+
+  @impl true
+  def handle_info({event, time, figures, metadata}, state) do
+    text = text(event, figures, metadata)
+    Logger.log(level(event), text, domain: [:blanket])
+    execute(event, figures, metadata)
+    number = state.number + 1
+    told = %{number: number, time: time, event: event, table: metadata.table, text: text}
+    {:noreply, %{number: number, told: Enum.take([told | state.told], @remembered)}}
+  end
+
+  def handle_info(_message, state), do: {:noreply, state}
+
+  # It is no dependency, and a module that is not loaded has no handlers attached.
+  defp execute(event, figures, metadata) do
+    if function_exported?(:telemetry, :execute, 3),
+      do: Function.capture(:telemetry, :execute, 3).(name(event), figures, metadata)
+  catch
+    kind, reason ->
+      Logger.error(
+        ":telemetry.execute failed: " <> Exception.format(kind, reason, __STACKTRACE__)
+      )
+  end
+
+  defp name(:restarted), do: [:blanket, :heir, :restarted]
+  defp name(event), do: [:blanket, :table, event]
+
+  defp level(event) when event in [:created, :claimed, :deleted], do: :debug
+  defp level(_event), do: :info
+
+  ## In words
+
+  defp text(:created, _figures, %{creator: pid} = about),
+    do: "#{table(about)} was created by #{inspect(pid)} and is kept"
+
+  defp text(:orphaned, figures, %{from: from} = about) do
+    "#{table(about)} is an orphan: its owner #{inspect(from)} exited#{because(about)}. " <>
+      "It holds #{objects(figures)} and waits for its next owner"
+  end
+
+  defp text(:handed_over, figures, %{via: :give_away} = about),
+    do: "#{table(about)} with #{objects(figures)} was given away#{from_to(about)}"
+
+  defp text(:handed_over, %{duration: duration} = figures, about) do
+    microseconds = System.convert_time_unit(duration, :native, :microsecond)
+
+    "#{table(about)} with #{objects(figures)} was handed over#{from_to(about)}, " <>
+      "#{microseconds / 1000} ms after it had lost its owner"
+  end
+
+  defp text(:handed_over, figures, about),
+    do: "#{table(about)} with #{objects(figures)} was handed over#{from_to(about)}"
+
+  defp text(:claimed, _figures, %{created: true} = about),
+    do: "#{table(about)} was created and claimed by #{inspect(about.to)}"
+
+  defp text(:claimed, _figures, about), do: "#{table(about)} was claimed by #{inspect(about.to)}"
+
+  defp text(:abandoned, _figures, about),
+    do: "#{table(about)} is kept no longer: its owner #{inspect(about.from)} abandoned it"
+
+  defp text(:deleted, _figures, about), do: "#{table(about)} was deleted#{because(about)}"
+
+  defp text(:restarted, _figures, about),
+    do: "#{table(about)} has a new heir, #{inspect(about.heir)}, in place of one that died"
+
+  defp table(%{name: name, kept_as: {_, _, name}, owner: owner}) when owner != nil,
+    do: "Table #{show(name)}, kept for #{show(owner)},"
+
+  defp table(%{name: name, kept_as: name}), do: "Table #{show(name)}"
+  defp table(%{name: name, kept_as: ref}), do: "Table #{show(name)}, kept as #{show(ref)},"
+
+  defp from_to(%{from: nil, to: to}), do: " to #{inspect(to)}"
+  defp from_to(%{from: from, to: to}), do: " from #{inspect(from)} to #{inspect(to)}"
+
+  defp because(%{reason: nil}), do: ""
+  defp because(%{reason: reason}), do: " (#{show(reason)})"
+
+  defp objects(%{size: 1}), do: "1 object"
+  defp objects(%{size: size}), do: "#{size} objects"
+
+  defp show(term), do: inspect(term, limit: 10, printable_limit: 100)
+end

@@ -1,0 +1,71 @@
+defmodule Blanket.Telemetry do
+  @moduledoc """
+  The events that Blanket tells of.
+
+  They are executed by `:telemetry` when that is there; Blanket does not depend on it. They are about
+  kept tables and about what happens to them seldom: nothing that reads or writes a table is an event.
+
+      :telemetry.attach_many("tables", Blanket.Telemetry.events(), &MyApp.Tables.handle/4, nil)
+
+  | event                             | when                                                         | measurements                       | metadata, beside that of all                 |
+  | --------------------------------- | ------------------------------------------------------------ | ---------------------------------- | -------------------------------------------- |
+  | `[:blanket, :table, :created]`    | a table was created to be kept                               | `:size`                            | `:creator`                                   |
+  | `[:blanket, :table, :orphaned]`   | the owner exited; the table waits for the next               | `:size`                            | `:from`, `:reason`                           |
+  | `[:blanket, :table, :handed_over]`| a process became the owner                                   | `:duration`, `:hand_overs`, `:size`| `:to`, `:from`, `:reason`, `:via`            |
+  | `[:blanket, :table, :claimed]`    | `Blanket.claim_table/2` answered a table                     | `:hand_overs`, `:size`             | `:to`, `:created`                            |
+  | `[:blanket, :table, :abandoned]`  | `Blanket.abandon_table/2`: the table is kept no longer       | `:size`                            | `:from`                                      |
+  | `[:blanket, :table, :deleted]`    | the table was deleted, or went with its transient owner      |                                    | `:from`, `:reason`                           |
+  | `[:blanket, :heir, :restarted]`   | an heir was started in place of one that died                | `:size`                            | `:heir`                                      |
+
+  The measurements:
+
+    * `:size` – how many objects the table holds;
+    * `:duration` – for how long the table was an orphan, in native time units;
+    * `:hand_overs` – how often the table has gone from one process to another, this time included.
+
+  The metadata of all events are `:table` (its reference), `:name` (of the table), `:kept_as` (the key
+  in `Blanket.Registry`), `:module` and `:owner` (as `Blanket.new/4` got them, `nil` for tables of
+  `Blanket.claim_table/2`). Others:
+
+    * `:from` – the former owner, `nil` when there was none;
+    * `:reason` – why that exited; `nil` when nobody knows it, or when it did not exit;
+    * `:to` – the new owner;
+    * `:via` – how it came to the table: `:receive_table`, `:claim` or `:give_away`;
+    * `:created` – whether the table was created by the claim;
+    * `:creator`, `:heir` – the process that created the table, and the new heir.
+
+  The handlers run in a process that serves nothing else: one that takes long delays other events, and
+  no hand-over. They are told in the order in which they happened to a table. What happens while the
+  `:blanket` application is stopped, or in the moment in which an heir is killed, may go untold; the
+  count of hand-overs in `Blanket.Inspector.tables/0` is exact.
+
+  ## Messages
+
+  The same is logged: creations, claims and deletions on the level `:debug`, all else on the level
+  `:info`. They come from one module, so that they can be silenced:
+
+      Logger.put_module_level(Blanket.Events, :warning)
+  """
+
+  @events [
+    [:blanket, :table, :created],
+    [:blanket, :table, :orphaned],
+    [:blanket, :table, :handed_over],
+    [:blanket, :table, :claimed],
+    [:blanket, :table, :abandoned],
+    [:blanket, :table, :deleted],
+    [:blanket, :heir, :restarted]
+  ]
+
+  @typedoc "The name of an event."
+  @type event :: [atom, ...]
+
+  @doc """
+  The names of all events.
+
+      iex> [:blanket, :table, :handed_over] in Blanket.Telemetry.events()
+      true
+  """
+  @spec events() :: [event]
+  def events, do: @events
+end

@@ -5,3 +5,6 @@ ExUnit.start(assert_receive_timeout: 5000)
 if file = System.get_env("TEST_COUNTS") do
   ExUnit.after_suite(&File.write!(file, "#{&1.total} #{&1.failures}\n"))
 end
+
+# Owners die by the thousand here.
+Logger.put_module_level(Blanket.Events, :warning)

@@ -12,6 +12,11 @@ defmodule Blanket.TelemetryTest do
 
   @moduletag :capture_log
 
+  setup do
+    Logger.delete_module_level(Events)
+    on_exit(fn -> Logger.put_module_level(Events, :warning) end)
+  end
+
   defp start_counter(settings) do
     owner = Counter.name("told")
     ref = {Counter, owner, :counters}

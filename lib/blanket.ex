@@ -463,10 +463,26 @@ defmodule Blanket do
   def claim_table(ref, opts \\ []) when is_list(opts) do
     with :ok <- Application.await(),
          {:ok, table} <- claim_or_create(ref, opts),
-         {:ok, heir} <- Heir.find_or_start(ref) do
+         {:ok, heir} <- find_heir(ref, table) do
       Events.claimed(ref)
       monitor(table, heir, opts)
     end
+  end
+
+  # The application may have been stopped meanwhile. A caller who is told so owns nothing, and may try
+  # again.
+  defp find_heir(ref, table) do
+    with {:error, _} = error <- Heir.find_or_start(ref) do
+      let_go(table)
+      error
+    end
+  end
+
+  defp let_go(table) do
+    Native.orphan(table)
+  rescue
+    # It was deleted meanwhile.
+    ArgumentError -> :ok
   end
 
   defp claim_or_create(ref, opts) do

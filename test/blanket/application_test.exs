@@ -235,6 +235,24 @@ defmodule Blanket.ApplicationTest do
       assert Table.info(table, :owner) == :none
     end
 
+    test "a claim during which it was stopped leaves the caller nothing, and is made again" do
+      ref = make_ref()
+
+      create = fn ->
+        table = Table.new(:t, [])
+        Table.insert(table, {:a, 1})
+        Application.stop(:blanket)
+        {:ok, table}
+      end
+
+      assert Blanket.claim_table(ref, create_table: create) == {:error, {:not_started, :blanket}}
+      {table, _keep} = Native.kept(ref)
+      assert Table.info(table, :owner) == :none
+      :ok = Application.start(:blanket)
+      assert Blanket.claim_table(ref) == {:ok, table}
+      assert Table.tab2list(table) == [a: 1]
+    end
+
     test "a process that waits for it, or for a table, is served when it is back" do
       {settings, pid, table} = keep([])
       :ok = Application.stop(:blanket)

@@ -25,9 +25,9 @@ defmodule Blanket.MixProject do
     [mod: {Blanket.Application, []}, extra_applications: extra_applications(Mix.env())]
   end
 
-  # PropEr comes with the system's Erlang, not as a dependency.
-  defp extra_applications(:test), do: [:logger, :proper]
-  defp extra_applications(_), do: [:logger]
+  # PropEr comes with the system's Erlang, not as a dependency. Without inets there is only no web page.
+  defp extra_applications(:test), do: [:proper | extra_applications(:dev)]
+  defp extra_applications(_), do: [:logger, inets: :optional]
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]
   defp elixirc_paths(_), do: ["lib"]

@@ -6,5 +6,6 @@ if file = System.get_env("TEST_COUNTS") do
   ExUnit.after_suite(&File.write!(file, "#{&1.total} #{&1.failures}\n"))
 end
 
-# Owners die by the thousand here.
-Logger.put_module_level(Blanket.Events, :warning)
+# Owners die by the thousand here, and pages come and go.
+for module <- [Blanket.Events, Blanket.Inspector.Web.Server],
+    do: Logger.put_module_level(module, :warning)

@@ -25,7 +25,8 @@ defmodule Blanket.Application do
       Blanket.Events,
       {DynamicSupervisor, [name: Blanket.Heir.Supervisor] ++ @restarts},
       %{id: :recovery, start: {__MODULE__, :recover, []}},
-      {Registry, keys: :unique, name: Blanket.Creating}
+      {Registry, keys: :unique, name: Blanket.Creating},
+      {DynamicSupervisor, [name: Blanket.Inspector.Supervisor] ++ @restarts}
     ]
 
     Supervisor.start_link(

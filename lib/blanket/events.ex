@@ -8,6 +8,7 @@ defmodule Blanket.Events do
 
   require Logger
 
+  alias Blanket.Inspector.Words
   alias Blanket.Native
 
   @remembered 200
@@ -178,15 +179,9 @@ defmodule Blanket.Events do
   defp text(:handed_over, figures, %{via: :give_away} = about),
     do: "#{table(about)} with #{objects(figures)} was given away#{from_to(about)}"
 
-  defp text(:handed_over, %{duration: duration} = figures, about) do
-    microseconds = System.convert_time_unit(duration, :native, :microsecond)
-
-    "#{table(about)} with #{objects(figures)} was handed over#{from_to(about)}, " <>
-      "#{microseconds / 1000} ms after it had lost its owner"
+  defp text(:handed_over, figures, about) do
+    "#{table(about)} with #{objects(figures)} was handed over#{from_to(about)}#{after_which(figures)}"
   end
-
-  defp text(:handed_over, figures, about),
-    do: "#{table(about)} with #{objects(figures)} was handed over#{from_to(about)}"
 
   defp text(:claimed, _figures, %{created: true} = about),
     do: "#{table(about)} was created and claimed by #{inspect(about.to)}"
@@ -213,8 +208,15 @@ defmodule Blanket.Events do
   defp because(%{reason: nil}), do: ""
   defp because(%{reason: reason}), do: " (#{show(reason)})"
 
-  defp objects(%{size: 1}), do: "1 object"
-  defp objects(%{size: size}), do: "#{size} objects"
+  defp after_which(%{duration: duration, hand_overs: hand_overs}) do
+    span = duration |> System.convert_time_unit(:native, :microsecond) |> Words.span()
+    ", #{span} after it #{if hand_overs == 1, do: "was created", else: "had lost its owner"}"
+  end
+
+  # It was deleted meanwhile.
+  defp after_which(_figures), do: ""
+
+  defp objects(%{size: size}), do: Words.objects(size)
 
   defp show(term), do: inspect(term, limit: 10, printable_limit: 100)
 end

@@ -11,11 +11,13 @@ defmodule Blanket.Inspector do
       {:cities, 2, :owned, true}
 
   Nothing of this looks at objects or slows a table down. The same is on the terminal by `report/0`
-  and `mix blanket.top`.
+  and `mix blanket.top`, and on a page in the browser by `start_web/1`.
   """
 
   alias Blanket.{Native, Rendezvous, Table}
-  alias Blanket.Inspector.{Report, TableInfo}
+  alias Blanket.Inspector.{Report, TableInfo, Web}
+
+  @webs Blanket.Inspector.Supervisor
 
   @doc """
   What is known of a table, or `nil` when there is no such table.
@@ -82,5 +84,56 @@ defmodule Blanket.Inspector do
   def report do
     width = with {:ok, columns} <- :io.columns(), do: columns, else: (_ -> 120)
     tables() |> Report.lines(:memory, width) |> Enum.each(&IO.puts/1)
+  end
+
+  @doc """
+  Starts a page that shows the tables in a browser: see `Blanket.Inspector.Web`.
+
+  It runs until `stop_web/1`, or until the `:blanket` application stops. Options:
+
+    * `:port` – 4040 by default; 0 for any that is free.
+
+  `{:error, :eaddrinuse}` says that the port is taken, `{:error, {:not_available, :inets}}` that OTP's web
+  server is not installed.
+
+      iex> {:ok, web} = Blanket.Inspector.start_web(port: 0)
+      iex> "http://127.0.0.1:" <> _port = Blanket.Inspector.Web.url(web)
+      iex> Blanket.Inspector.stop_web(web)
+      :ok
+  """
+  @spec start_web([Web.option()]) :: {:ok, pid} | {:error, term}
+  def start_web(opts \\ []) do
+    spec = Supervisor.child_spec({Web, opts}, restart: :temporary)
+
+    case DynamicSupervisor.start_child(@webs, spec) do
+      {:ok, web} -> {:ok, web}
+      {:error, reason} -> {:error, reason}
+    end
+  catch
+    :exit, {:noproc, _} -> {:error, {:not_started, :blanket}}
+  end
+
+  @doc """
+  Stops all pages that `start_web/1` has started.
+
+      iex> Blanket.Inspector.stop_web()
+      :ok
+  """
+  @spec stop_web() :: :ok
+  def stop_web do
+    for {_, web, _, _} <- DynamicSupervisor.which_children(@webs), do: stop_web(web)
+    :ok
+  catch
+    :exit, {:noproc, _} -> :ok
+  end
+
+  @doc """
+  Stops a page that `start_web/1` has started.
+  """
+  @spec stop_web(pid) :: :ok | {:error, :not_found}
+  def stop_web(web) do
+    DynamicSupervisor.terminate_child(@webs, web)
+  catch
+    :exit, {:noproc, _} -> {:error, :not_found}
   end
 end

@@ -236,6 +236,7 @@ defmodule Blanket.TelemetryTest do
         Events.latest()
       end)
 
-    assert log =~ ~r/with 1 object was handed over from .* to .*, [\d.]+ ms after/
+    assert log =~
+             ~r/with 1 object was handed over from .* to .*, [\d.]+ .?s after it had lost its owner/u
   end
 end

@@ -46,9 +46,18 @@ need_erlang() {
 
   [ ${#packages[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || die "missing: Elixir 1.14 or newer, and of Erlang/OTP: elixir $*"
-  [ "$(id -u)" = 0 ] || die "missing, install as root: apt-get install ${packages[*]}"
+  apt_install "${packages[@]}"
+}
 
-  say "Installing ${packages[*]}"
+need_chromium() {
+  { command -v chromium && command -v chromedriver; } >/dev/null && return
+  command -v apt-get >/dev/null || die "missing: chromium and chromedriver"
+  apt_install chromium chromium-driver
+}
+
+apt_install() {
+  [ "$(id -u)" = 0 ] || die "missing, install as root: apt-get install $*"
+  say "Installing $*"
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }

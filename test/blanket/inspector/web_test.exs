@@ -375,7 +375,7 @@ defmodule Blanket.Inspector.WebTest do
       :code.del_path(:inets)
       before = Blanket.Inspector.start_web()
       {:ok, _} = Application.ensure_all_started(:blanket)
-      IO.inspect([before, Blanket.Inspector.start_web(), Blanket.Inspector.stop_web(self())])
+      IO.inspect([before, Blanket.Inspector.start_web(), Blanket.Inspector.stop_web(self())], width: 200)
       """
 
       ebin = Application.app_dir(:blanket, "ebin")

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_epoch::{Guard, pin};
@@ -264,9 +265,14 @@ fn slots<T: Term>(shape: &Shape, items: &[Item<T>]) -> usize {
 }
 
 /// A list insert that is handled in one go. The objects are the caller's.
+///
+/// Should an operation on one of them panic when the first is in the table, then the rest is put there
+/// while the panic goes on, but for what fails again.
 pub(crate) struct Batch<T: Term, D: Directory<T>> {
     items: Vec<Item<T>>,
     holding: Holding<T, D>,
+    /// Items that are in the table; `None` before the first is put there.
+    put: Option<usize>,
 }
 
 impl<T: Term, D: Directory<T>> Batch<T, D> {
@@ -281,6 +287,7 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
         Batch {
             items,
             holding: Holding::new(store, directory),
+            put: None,
         }
     }
 
@@ -297,9 +304,21 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
             holding.rewind();
         }
         for at in 0..items.len() {
+            self.put = Some(at);
             holding.put(&items[at..], guard);
         }
+        self.put = None;
         Ok(true)
+    }
+}
+
+impl<T: Term, D: Directory<T>> Drop for Batch<T, D> {
+    fn drop(&mut self) {
+        let Some(put) = self.put else { return };
+        for at in put..self.items.len() {
+            let put = || self.holding.put(&self.items[at..], &pin());
+            let _ = catch_unwind(AssertUnwindSafe(put));
+        }
     }
 }
 
@@ -502,7 +521,9 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                 Phase::Collect => {
                     self.sort_last();
                     let count = self.portions.iter().map(Vec::len).sum();
-                    self.sorted.reserve_exact(count);
+                    // As long as the caller's list: that ends this call, and not the process.
+                    let reserved = self.sorted.try_reserve_exact(count);
+                    reserved.expect("memory to line up the objects of a list");
                     self.phase = Phase::Line(Vec::with_capacity(self.portions.len()));
                 }
                 Phase::Line(fronts) if fronts.len() < self.portions.len() => {
@@ -564,7 +585,11 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
 impl<T: Term, D: Directory<T>> Drop for Work<T, D> {
     fn drop(&mut self) {
         while matches!(self.phase, Phase::Put(_)) {
-            self.step(usize::MAX);
+            // The objects are copies, which do not fail. If one did, another panic here would end the VM.
+            let finish = || self.step(usize::MAX);
+            if catch_unwind(AssertUnwindSafe(finish)).is_err() {
+                break;
+            }
         }
         let blocks = std::mem::take(&mut self.blocks);
         let blocks: Vec<Block<T>> = blocks.into_iter().map(Block).collect();

@@ -277,15 +277,16 @@ impl<T: Term> Run<T> {
         };
         // SAFETY: the leaf's lock is held, and a segment's page is its own.
         let object = unsafe { segment.page.put(source, source.size()) };
+        let hash = changing.index.is_some().then(|| object.hash());
         segment.words[used].store(object.to_word(), Ordering::Relaxed);
         match grown {
             None => list.len.store(len + 1, Ordering::Relaxed),
             Some(chunks) => self.publish(chunks, len + 1, guard),
         }
-        match &mut changing.index {
-            Some(index) => index.insert(object.hash(), segment.number),
-            None if len >= bounds.run_index => changing.index = Some(self.build_index(guard)),
-            None => {}
+        if let (Some(index), Some(hash)) = (&mut changing.index, hash) {
+            index.insert(hash, segment.number);
+        } else if len >= bounds.run_index {
+            changing.index = Some(self.build_index(guard));
         }
     }
 
@@ -299,6 +300,10 @@ impl<T: Term> Run<T> {
     pub fn remove(&self, object: T, usage: &Arc<Usage>, bounds: &Bounds, guard: &Guard) -> usize {
         let mut changing = self.changing.lock();
         let mut removed = 0;
+        // Once one is found it stands for the caller's object, to look at which may fail.
+        let Some(object) = self.find_object(&changing, object, guard) else {
+            return removed;
+        };
         while let Some(place) = self.find(&changing, object, guard) {
             removed += self.shorten(&mut changing, place, object, usage, bounds, guard);
         }
@@ -374,6 +379,13 @@ impl<T: Term> Run<T> {
             None => list.places().find_map(find),
             Some(index) => index.find(object.hash(), |number| find(list.find(number)?)),
         }
+    }
+
+    /// The object that matches; the guard keeps it.
+    fn find_object(&self, changing: &Changing, object: T, guard: &Guard) -> Option<T> {
+        let matches = |there: T| there.matches(object);
+        let (place, at) = self.find_where(changing, object, matches, guard)?;
+        self.list(guard).objects(place).nth(at)
     }
 
     /// A part of the list in which an object that matches is.

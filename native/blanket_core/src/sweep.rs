@@ -15,8 +15,9 @@ use crate::lock::{Contended, Intact, Torn};
 use crate::object::{Object, Whole};
 use crate::objects::ParkedObjects;
 use crate::page::Source;
-use crate::table::{AnyDirectory, Table, with_directory};
+use crate::table::{AnyDirectory, Store, Table, with_directory};
 use crate::term::Term;
+use crate::usage::Usage;
 
 /// What becomes of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,9 @@ impl<T: Term> Table<T> {
         guard: &'g Guard,
         change: impl FnMut(Object<T>) -> Change<T>,
     ) -> Result<Swept<'g, T>, Contended> {
-        with_directory!(self.store(guard), directory => {
-            self.sweeping(directory, guard, change).sweep(from, max)
+        let store = self.store(guard);
+        with_directory!(store, directory => {
+            self.sweeping(store, directory, guard, change).sweep(from, max)
         })
     }
 
@@ -60,8 +62,9 @@ impl<T: Term> Table<T> {
         guard: &'g Guard,
         change: impl FnMut(Object<T>) -> Change<T>,
     ) -> Result<Swept<'g, T>, Contended> {
-        with_directory!(self.store(guard), directory => {
-            self.sweeping(directory, guard, change).sweep_key(key)
+        let store = self.store(guard);
+        with_directory!(store, directory => {
+            self.sweeping(store, directory, guard, change).sweep_key(key)
         })
     }
 
@@ -89,6 +92,7 @@ impl<T: Term> Table<T> {
 
     fn sweeping<'a, 'g, D, F>(
         &'a self,
+        store: &'g Store<T>,
         directory: &'g D,
         guard: &'g Guard,
         change: F,
@@ -97,6 +101,7 @@ impl<T: Term> Table<T> {
         Sweep {
             walk: self.walk(directory, Direction::Forward),
             context: shape.context(),
+            usage: &store.usage,
             guard,
             change,
             changed: 0,
@@ -108,10 +113,18 @@ impl<T: Term> Table<T> {
 struct Sweep<'a, 'g, D, F> {
     walk: Walk<'g, D>,
     context: Context<'a>,
+    usage: &'g Usage,
     guard: &'g Guard,
     change: F,
     changed: usize,
     deleted: isize,
+}
+
+impl<D, F> Drop for Sweep<'_, '_, D, F> {
+    /// What was deleted is counted, though `change` should panic.
+    fn drop(&mut self) {
+        self.usage.add_objects(-self.deleted);
+    }
 }
 
 impl<'g, D, F> Sweep<'_, 'g, D, F> {
@@ -237,7 +250,6 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
         D: Directory<T>,
     {
         if self.deleted > 0 {
-            locked.storage().usage().add_objects(-self.deleted);
             locked.shrink(self.context, self.guard);
             let directory = self.walk.directory;
             directory.merge(locked, self.context, self.guard);

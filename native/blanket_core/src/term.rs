@@ -9,6 +9,9 @@ use std::cmp::Ordering;
 ///
 /// A term is valid for as long as the place it lives in: the caller's own memory for a term that
 /// was passed in, an epoch guard for a term that was read from a table.
+///
+/// An operation on a term that was passed in may panic: then the table is as it was before the call or
+/// as it is after it. One on a term that is in the table already must not, nor one on an immediate.
 pub trait Term: Copy + Send + Sync + 'static {
     type Arena: Arena<Self>;
     type Tuples: Tuples<Self>;

@@ -9,7 +9,7 @@
 //!
 //! What the words of a kind of term look like is not taken for granted: see [`crate::layout`].
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -92,9 +92,8 @@ pub fn new(elements: &[BeamTerm], bytes: usize) -> BeamTerm {
     let layout = layout(bytes);
     // SAFETY: a block is never of no bytes.
     let block = unsafe { alloc(layout) }.cast::<u64>();
-    if block.is_null() {
-        handle_alloc_error(layout);
-    }
+    // As large as the caller's object: that ends this call, and not the VM.
+    assert!(!block.is_null(), "no memory for an object of {bytes} bytes");
     // SAFETY: the memory is new, and as long as the words of the tuple and one more.
     unsafe {
         *block = bytes as u64;

@@ -158,7 +158,7 @@ impl<'l, 'a, 'g, T: Term, B: Body<T>> Group<'l, 'a, 'g, T, B> {
 
     /// Removes the objects that match; answers how many.
     pub fn remove(&mut self, object: T) -> usize {
-        let mut removed = 0;
+        let removed;
         if let Some(run) = self.run() {
             let bounds = self.context.bounds;
             removed = run.remove(object, self.usage(), bounds, self.guard);
@@ -166,17 +166,17 @@ impl<'l, 'a, 'g, T: Term, B: Body<T>> Group<'l, 'a, 'g, T, B> {
                 self.remove_slot(self.slots.start);
             }
         } else {
-            let mut slot = self.slots.end;
-            while slot > self.slots.start {
-                slot -= 1;
-                let matches = self.body().entry(slot).is_some_and(|entry| {
+            // All are found before the first is gone: to look at the caller's object may fail.
+            let is_it = |slot: &usize| {
+                self.body().entry(*slot).is_some_and(|entry| {
                     // SAFETY: the lock is held, and entries outside runs are objects.
                     unsafe { T::from_word(entry.word) }.matches(object)
-                });
-                if matches {
-                    self.remove_slot(slot);
-                    removed += 1;
-                }
+                })
+            };
+            let found: SmallVec<[usize; 16]> = self.slots.clone().filter(is_it).collect();
+            removed = found.len();
+            for slot in found.into_iter().rev() {
+                self.remove_slot(slot);
             }
         }
         self.usage().add_objects(-(removed as isize));

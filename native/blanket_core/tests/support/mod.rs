@@ -6,6 +6,7 @@
     reason = "each test file uses a part of it"
 )]
 
+mod fuse;
 mod model;
 mod pair;
 mod plain;
@@ -20,6 +21,7 @@ use blanket_core::{
     Bounds, Bulk, BulkMode, Contended, Direction, Guard, Kind, Object, Position, Progress, pin,
 };
 
+pub use fuse::{Blown, blow_at};
 pub use model::Model;
 pub use pair::{Op, Pair};
 pub use plain::{Census, Heap, Plain, Taken, meanwhile, reclaim_until};

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use blanket_core::{Arena, Encoding, Object, Term, Tuples, pin};
 
+use super::fuse;
 use super::value::{self, Shape, Shaped, Value};
 
 const ALIVE: u64 = 0xa11f_e000_a11f_e000;
@@ -32,6 +33,8 @@ struct Node<const MASK: u64> {
     canary: AtomicU64,
     /// Of a tuple in a block, the block.
     block: AtomicPtr<Nodes<MASK>>,
+    /// It is a caller's, and no table's: operations on it may be made to fail.
+    passed_in: bool,
     shape: Shape<Element<MASK>>,
 }
 
@@ -64,6 +67,13 @@ impl<const MASK: u64> Plain<MASK> {
 
     pub fn to_value(self) -> Value {
         Value(map_shape(&self.shape(), |element| element.to_value()))
+    }
+
+    /// A caller's term: what is done with it may fail.
+    fn burn(self) {
+        if !self.is_immediate() && self.node().passed_in {
+            fuse::burn();
+        }
     }
 
     /// An integer, which takes no memory unless it is very large.
@@ -153,14 +163,19 @@ impl<const MASK: u64> Term for Plain<MASK> {
     }
 
     fn hash(self) -> u64 {
+        self.burn();
         value::hash(&self) & MASK
     }
 
     fn matches(self, other: Self) -> bool {
+        self.burn();
+        other.burn();
         value::matches(&self, &other)
     }
 
     fn compare(self, other: Self) -> Ordering {
+        self.burn();
+        other.burn();
         if let Some(meanwhile) = next_meanwhile() {
             meanwhile();
         }
@@ -168,6 +183,7 @@ impl<const MASK: u64> Term for Plain<MASK> {
     }
 
     fn encode(self, out: &mut Encoding) {
+        self.burn();
         value::encode(&self, out);
     }
 
@@ -200,11 +216,11 @@ impl<const MASK: u64> Term for Plain<MASK> {
     }
 
     fn new_block(elements: &[Self], bytes: usize) -> Self {
+        elements.iter().for_each(|element| element.burn());
         assert_eq!(bytes, tuple_size(elements));
-        let block = Box::into_raw(Box::new(Nodes::new()));
-        // SAFETY: nobody else knows the block yet.
-        let tuple = unsafe { (*block).tuple(elements, bytes) };
-        tuple.node().block.store(block, Relaxed);
+        let block = Box::new(Nodes::new());
+        let tuple = block.add(|filling| filling.tuple(elements));
+        tuple.node().block.store(Box::into_raw(block), Relaxed);
         tuple
     }
 
@@ -244,6 +260,8 @@ pub struct Nodes<const MASK: u64> {
     nodes: UnsafeCell<Vec<*mut Node<MASK>>>,
     bytes: AtomicUsize,
     in_use: AtomicBool,
+    /// Of a caller, and not of a table.
+    passed_in: bool,
     census: Arc<Census>,
 }
 
@@ -259,7 +277,10 @@ impl<const MASK: u64> Nodes<MASK> {
         // SAFETY: `in_use` was not set, so this is the only reference to the vector.
         let nodes = unsafe { &mut *self.nodes.get() };
         let before = nodes.len();
-        let term = fill(&mut Filling(nodes));
+        let term = fill(&mut Filling {
+            nodes,
+            passed_in: self.passed_in,
+        });
         let added = nodes.len() - before;
         let bytes = size(&term);
         self.bytes.fetch_add(bytes, Relaxed);
@@ -270,7 +291,10 @@ impl<const MASK: u64> Nodes<MASK> {
     }
 }
 
-struct Filling<'a, const MASK: u64>(&'a mut Vec<*mut Node<MASK>>);
+struct Filling<'a, const MASK: u64> {
+    nodes: &'a mut Vec<*mut Node<MASK>>,
+    passed_in: bool,
+}
 
 impl<const MASK: u64> Filling<'_, MASK> {
     fn copy<E: Shaped>(&mut self, term: &E) -> Plain<MASK> {
@@ -300,9 +324,10 @@ impl<const MASK: u64> Filling<'_, MASK> {
         let node = Box::into_raw(Box::new(Node {
             canary: AtomicU64::new(ALIVE),
             block: AtomicPtr::default(),
+            passed_in: self.passed_in,
             shape,
         }));
-        self.0.push(node);
+        self.nodes.push(node);
         Plain(node)
     }
 }
@@ -318,6 +343,7 @@ impl<const MASK: u64> Arena<Plain<MASK>> for Nodes<MASK> {
             nodes: UnsafeCell::new(Vec::new()),
             bytes: AtomicUsize::new(0),
             in_use: AtomicBool::new(false),
+            passed_in: false,
             census,
         }
     }
@@ -335,10 +361,12 @@ impl<const MASK: u64> Arena<Plain<MASK>> for Nodes<MASK> {
     }
 
     unsafe fn copy(&self, term: Plain<MASK>, _size: usize) -> Plain<MASK> {
+        term.burn();
         self.add(|filling| filling.copy(&term))
     }
 
     unsafe fn tuple(&self, elements: &[Plain<MASK>], _size: usize) -> Plain<MASK> {
+        elements.iter().for_each(|element| element.burn());
         self.add(|filling| filling.tuple(elements))
     }
 }
@@ -424,8 +452,10 @@ pub struct Heap<const MASK: u64> {
 
 impl<const MASK: u64> Heap<MASK> {
     pub fn new() -> Self {
+        let mut nodes = Nodes::new();
+        nodes.passed_in = true;
         Heap {
-            nodes: Nodes::new(),
+            nodes,
             one_thread: PhantomData,
         }
     }

@@ -131,3 +131,6 @@ impl<'a> Intact<'a> {
 
 /// What was being read was changed meanwhile; what was read means nothing.
 pub(crate) struct Torn;
+
+#[cfg(all(loom, test))]
+mod models;

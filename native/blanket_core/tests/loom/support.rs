@@ -15,6 +15,7 @@ pub fn bounds() -> Bounds {
     Bounds {
         hash_leaf: 8,
         ordered_leaf: 8,
+        branch: 2,
         page_objects: 2,
         page_bytes: 1_000,
         large_object: 500,

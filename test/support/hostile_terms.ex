@@ -6,7 +6,7 @@ defmodule Blanket.HostileTerms do
 
   import Bitwise
 
-  alias Blanket.{Native, Table, Terms}
+  alias Blanket.{Mutation, Native, Table, Terms}
 
   @type pools :: %{atom => tuple}
 
@@ -89,31 +89,9 @@ defmodule Blanket.HostileTerms do
       2 -> {term}
       3 -> {term, other.()}
       4 -> List.duplicate(term, :rand.uniform(40))
-      _ -> replace_in(term, other)
+      _ -> Mutation.mutate(term, other)
     end
   end
-
-  defp replace_in(tuple, other) when is_tuple(tuple) and tuple_size(tuple) > 0 do
-    at = :rand.uniform(tuple_size(tuple)) - 1
-
-    case :rand.uniform(6) do
-      1 -> Tuple.delete_at(tuple, at)
-      2 -> Tuple.insert_at(tuple, at, other.())
-      _ -> put_elem(tuple, at, replace_in(elem(tuple, at), other))
-    end
-  end
-
-  defp replace_in([head | tail], other) do
-    case :rand.uniform(5) do
-      1 -> tail
-      2 -> [head, other.() | tail]
-      3 -> [head | replace_in(tail, other)]
-      _ -> [replace_in(head, other) | tail]
-    end
-  end
-
-  defp replace_in(number, _other) when is_integer(number), do: number + :rand.uniform(5) - 3
-  defp replace_in(_term, other), do: other.()
 
   ## What there is to draw from
 

@@ -342,12 +342,25 @@ defmodule Blanket.MatchPrograms do
   """
   def run(program) do
     {type, keypos, objects, calls} = resolve(program)
+    compare({type, keypos, objects, Enum.flat_map(calls, &calls/1)})
+  end
 
-    calls =
-      calls
-      |> Enum.flat_map(&calls/1)
-      |> Enum.filter(&told_rightly?(&1, keypos))
+  @doc """
+  A table of that type, and about so many calls with a match specification or pattern for one.
+  """
+  def sample(type, count) do
+    {:ok, program} = :proper_gen.pick(program(type, count), count)
+    {^type, keypos, objects, calls} = resolve(program)
+    calls = calls |> Enum.flat_map(&calls/1) |> Enum.reject(&match?({:insert, _}, &1))
+    %{keypos: keypos, objects: objects, calls: calls}
+  end
 
+  @doc """
+  Does the calls, `{function, arguments}` without the table, on two tables of the objects. Answers `:ok` or
+  a complaint.
+  """
+  def compare({type, keypos, objects, calls}) do
+    calls = Enum.filter(calls, &told_rightly?(&1, keypos))
     Property.count(length(calls))
     sides = for module <- [:ets, Table], do: {module, filled(module, type, keypos, objects)}
 

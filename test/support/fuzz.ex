@@ -1,0 +1,156 @@
+defmodule Blanket.Fuzz do
+  @moduledoc """
+  Random work without end, each part of it compared with what `:ets` does. A round takes a seed, and
+  answers how much it has tried, or raises.
+  """
+
+  alias Blanket.{Hostile, MatchPrograms, Mutation, Native, Table, Terms}
+
+  @types [:set, :ordered_set, :bag, :duplicate_bag]
+
+  @doc "What may be fuzzed, and what is counted."
+  @spec targets() :: [{name :: String.t(), unit :: String.t(), (seed :: integer -> pos_integer)}]
+  def targets do
+    [
+      {"match_specs", "match specifications", &match_specs/1},
+      {"key_order", "pairs of keys", &key_order/1},
+      {"stubs", "calls", &stubs/1}
+    ]
+  end
+
+  ## Stubs
+
+  @doc "Calls of all stubs with any arguments: see `Blanket.Hostile`."
+  @spec stubs(integer) :: pos_integer
+  def stubs(seed) do
+    Hostile.run(10_000, seed)
+    Hostile.run_together(4, 1_000, seed)
+    14_000
+  end
+
+  ## Match specifications
+
+  @corpus {__MODULE__, :corpus}
+  @most 20_000
+  @largest 300
+
+  @doc """
+  Match specifications from a grammar, and those that become of them when parts of one are put into another
+  and parts are left out. One that is of a shape not seen before is there to be changed further.
+  """
+  @spec match_specs(integer) :: pos_integer
+  def match_specs(seed) do
+    :rand.seed(:exsss, seed)
+    :proper_arith.rand_start({seed, 314, 159})
+    type = Enum.random(@types)
+    grown = MatchPrograms.sample(type, 20)
+    for call <- grown.calls, do: remember(call)
+    corpus = Process.get(@corpus) |> Map.values() |> List.to_tuple()
+    calls = grown.calls ++ for(_ <- 1..200, do: changed(corpus))
+    program = {type, grown.keypos, grown.objects, calls}
+
+    with complaint when is_binary(complaint) <- MatchPrograms.compare(program),
+         do:
+           raise(
+             "#{complaint}\nin a #{type} with the key at #{grown.keypos} and #{inspect(grown.objects)}"
+           )
+
+    for call <- calls, do: remember(call)
+    length(calls)
+  end
+
+  defp changed(corpus) do
+    {function, [spec | limit]} = any(corpus)
+    other = fn -> Mutation.part(corpus |> any() |> elem(1) |> hd()) end
+    spec = Enum.reduce(1..:rand.uniform(3), spec, fn _, spec -> Mutation.mutate(spec, other) end)
+    {function, [spec | limit]}
+  end
+
+  defp any(tuple), do: elem(tuple, :rand.uniform(tuple_size(tuple)) - 1)
+
+  defp remember({_function, [spec | _limit]} = call) do
+    corpus = Process.get(@corpus, %{})
+    covered? = Native.compile_match_spec(spec, :set, 1) != :uncovered
+    shape = :erlang.phash2({covered?, shape(spec, 8)})
+
+    if not is_map_key(corpus, shape) and :erts_debug.flat_size(spec) < @largest do
+      corpus =
+        if map_size(corpus) < @most,
+          do: corpus,
+          else: Map.delete(corpus, corpus |> Map.keys() |> Enum.random())
+
+      Process.put(@corpus, Map.put(corpus, shape, call))
+    end
+  end
+
+  defp shape(_term, 0), do: :deep
+  defp shape(term, _depth) when is_atom(term), do: term
+  defp shape(term, _depth) when is_number(term), do: :number
+  defp shape([head | tail], depth), do: [shape(head, depth - 1) | shape(tail, depth)]
+  defp shape(tuple, depth) when is_tuple(tuple), do: {shape(Tuple.to_list(tuple), depth - 1)}
+  defp shape(map, depth) when is_map(map), do: {:map, shape(Map.to_list(map), depth - 1)}
+  defp shape([], _depth), do: []
+  defp shape(_term, _depth), do: :other
+
+  ## The order of keys
+
+  @doc """
+  An `:ordered_set` of keys that are alike holds them in term order: then no two of their heads contradict
+  it. Keys that are equal but not the same find one another.
+  """
+  @spec key_order(integer) :: pos_integer
+  def key_order(seed) do
+    :rand.seed(:exsss, seed)
+    :proper_arith.rand_start({seed, 271, 828})
+    few = for _ <- 1..60, do: generated_key()
+    # The generator of any term leaves something behind for funs to be called.
+    :proper.global_state_erase()
+    pool = List.to_tuple(few ++ Terms.numbers())
+    other = fn -> any(pool) end
+    keys = for _ <- 1..Enum.random([100, 250, 1_500]), do: pool |> any() |> alike(other)
+
+    table = Table.new(:fuzz, [:ordered_set])
+    for key <- keys, do: Table.insert(table, {key})
+    held = Table.tab2list(table)
+    sorted = keys |> Enum.map(&{&1}) |> Enum.sort() |> without_equal()
+
+    # Equal, and not the same: which of two equal keys stays is another matter.
+    if held != sorted, do: raise("out of order: #{inspect(first_wrong(held))}")
+
+    for key <- keys,
+        twin = twin(key),
+        twin == key and not Table.member(table, twin),
+        do: raise("#{inspect(twin)} does not find #{inspect(key)}")
+
+    Table.delete(table)
+    div(length(sorted) * (length(sorted) - 1), 2)
+  end
+
+  defp without_equal([one, two | rest]) when one == two, do: without_equal([one | rest])
+  defp without_equal([one | rest]), do: [one | without_equal(rest)]
+  defp without_equal([]), do: []
+
+  defp generated_key do
+    {:ok, key} = :proper_gen.pick(Terms.key(), 12)
+    key
+  end
+
+  defp alike(key, other) do
+    case :rand.uniform(4) do
+      1 -> key
+      2 -> {key, other.()}
+      _ -> Mutation.mutate(key, other)
+    end
+  end
+
+  defp first_wrong(held) do
+    held |> Enum.zip(tl(held)) |> Enum.find(fn {one, two} -> not (one < two) end)
+  end
+
+  # The same in floats for integers, and the other way round, where that is equal.
+  defp twin(number) when is_integer(number) and abs(number) < 0x20000000000000, do: number / 1
+  defp twin(number) when is_float(number) and trunc(number) == number, do: trunc(number)
+  defp twin([head | tail]), do: [twin(head) | twin(tail)]
+  defp twin(tuple) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> twin() |> List.to_tuple()
+  defp twin(term), do: term
+end

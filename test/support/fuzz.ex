@@ -36,7 +36,8 @@ defmodule Blanket.Fuzz do
 
   @doc """
   Match specifications from a grammar, and those that become of them when parts of one are put into another
-  and parts are left out. One that is of a shape not seen before is there to be changed further.
+  and parts are left out. One that is of a shape not seen before is there to be changed further, most of
+  those that are wrong left aside.
   """
   @spec match_specs(integer) :: pos_integer
   def match_specs(seed) do
@@ -73,7 +74,8 @@ defmodule Blanket.Fuzz do
     covered? = Native.compile_match_spec(spec, :set, 1) != :uncovered
     shape = :erlang.phash2({covered?, shape(spec, 8)})
 
-    if not is_map_key(corpus, shape) and :erts_debug.flat_size(spec) < @largest do
+    if not is_map_key(corpus, shape) and :erts_debug.flat_size(spec) < @largest and
+         (runs?(spec) or :rand.uniform(40) == 1) do
       corpus =
         if map_size(corpus) < @most,
           do: corpus,
@@ -81,6 +83,12 @@ defmodule Blanket.Fuzz do
 
       Process.put(@corpus, Map.put(corpus, shape, call))
     end
+  end
+
+  defp runs?(spec) do
+    is_reference(:ets.match_spec_compile(spec))
+  rescue
+    ArgumentError -> false
   end
 
   defp shape(_term, 0), do: :deep

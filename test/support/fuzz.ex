@@ -4,7 +4,7 @@ defmodule Blanket.Fuzz do
   answers how much it has tried, or raises.
   """
 
-  alias Blanket.{Hostile, MatchPrograms, Mutation, Native, Table, Terms}
+  alias Blanket.{Hostile, MatchPrograms, Mutation, Native, Property, Table, Terms}
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 
@@ -109,11 +109,7 @@ defmodule Blanket.Fuzz do
   @spec key_order(integer) :: pos_integer
   def key_order(seed) do
     :rand.seed(:exsss, seed)
-    :proper_arith.rand_start({seed, 271, 828})
-    few = for _ <- 1..60, do: generated_key()
-    # The generator of any term leaves something behind for funs to be called.
-    :proper.global_state_erase()
-    pool = List.to_tuple(few ++ Terms.numbers())
+    pool = List.to_tuple(generated_keys(seed) ++ Terms.numbers())
     other = fn -> any(pool) end
     keys = for _ <- 1..Enum.random([100, 250, 1_500]), do: pool |> any() |> alike(other)
 
@@ -138,9 +134,16 @@ defmodule Blanket.Fuzz do
   defp without_equal([one | rest]), do: [one | without_equal(rest)]
   defp without_equal([]), do: []
 
-  defp generated_key do
-    {:ok, key} = :proper_gen.pick(Terms.key(), 12)
-    key
+  defp generated_keys(seed) do
+    keys = :proper_types.vector(60, :proper_types.resize(12, Terms.key()))
+
+    keep = fn keys ->
+      Process.put(__MODULE__, keys)
+      :ok
+    end
+
+    :ok = Property.run(keys, 1, keep, seed)
+    Process.get(__MODULE__)
   end
 
   defp alike(key, other) do

@@ -1,0 +1,21 @@
+defmodule Blanket.FuzzTest do
+  # A little of what bin/fuzz does for as long as one likes.
+  use ExUnit.Case, async: true
+
+  alias Blanket.Fuzz
+
+  @moduletag timeout: 300_000
+
+  test "mutated match specifications do as on :ets" do
+    assert rounds(30, &Fuzz.match_specs/1) > 3_000
+  end
+
+  test "millions of pairs of keys stand in the order of terms" do
+    assert rounds(60, &Fuzz.key_order/1) > 2_000_000
+  end
+
+  defp rounds(count, round) do
+    seed = ExUnit.configuration()[:seed] * 1_000
+    Enum.sum(for number <- 1..count, do: round.(seed + number))
+  end
+end

@@ -17,7 +17,16 @@ defmodule Blanket.MixProject do
       deps: [],
       name: "Blanket",
       description: "ETS tables that outlive the processes that own them",
+      docs: docs(),
       package: package()
+    ]
+  end
+
+  defp docs do
+    [
+      main: "readme",
+      extras: ["README.md", "CHANGELOG.md" | Enum.sort(Path.wildcard("guides/*.md"))],
+      assets: %{"guides/images" => "images"}
     ]
   end
 
@@ -38,7 +47,6 @@ defmodule Blanket.MixProject do
       links: %{},
       files: [
         "lib",
-        "guides",
         "guides",
         "mix.exs",
         "native/mix_compiler.exs",

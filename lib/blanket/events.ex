@@ -173,14 +173,15 @@ defmodule Blanket.Events do
 
   defp text(:orphaned, figures, %{from: from} = about) do
     "#{table(about)} is an orphan: its owner #{inspect(from)} exited#{because(about)}. " <>
-      "It holds #{objects(figures)} and waits for its next owner"
+      "It holds #{objects(figures)}"
   end
 
   defp text(:handed_over, figures, %{via: :give_away} = about),
-    do: "#{table(about)} with #{objects(figures)} was given away#{from_to(about)}"
+    do: "#{table(about)} was given away#{from_to(about)}, with #{objects(figures)}"
 
   defp text(:handed_over, figures, about) do
-    "#{table(about)} with #{objects(figures)} was handed over#{from_to(about)}#{after_which(figures)}"
+    "#{table(about)} was handed over#{from_to(about)}#{after_which(figures)}, " <>
+      "with #{objects(figures)}"
   end
 
   defp text(:claimed, _figures, %{created: true} = about),
@@ -210,7 +211,7 @@ defmodule Blanket.Events do
 
   defp after_which(%{duration: duration, hand_overs: hand_overs}) do
     span = duration |> System.convert_time_unit(:native, :microsecond) |> Words.span()
-    ", #{span} after it #{if hand_overs == 1, do: "was created", else: "had lost its owner"}"
+    if hand_overs == 1, do: " #{span} after it was created", else: " in #{span}"
   end
 
   # It was deleted meanwhile.

@@ -237,6 +237,6 @@ defmodule Blanket.TelemetryTest do
       end)
 
     assert log =~
-             ~r/with 1 object was handed over from .* to .*, [\d.]+ .?s after it had lost its owner/u
+             ~r/ was handed over from .* to .* in [\d.]+ .?s, with 1 object$/um
   end
 end

@@ -7,8 +7,9 @@ defmodule Blanket.Inspector.Web do
 
       children = [{Blanket.Inspector.Web, port: 4040}]
 
-  The server is that of OTP, `inets`. Blanket names it as an optional application: a node without it
-  runs all the same, and `mix release` takes it along.
+  The server is that of OTP, `inets`, an optional application of Blanket: a node without it runs all the
+  same, and has no page. A release contains it when your own project has `:inets` among its
+  `:extra_applications`.
 
   ## Who sees what
 

@@ -205,10 +205,12 @@ defmodule Blanket.Inspector.Web.Page do
   @spec table(pid, id :: String.t(), {pid, Objects.token() | :first} | nil) ::
           [HTML.content()] | nil
   def table(history, id, objects) do
-    with table when is_reference(table) <- find(history, id),
-         info when info != nil <- Inspector.table(table) do
-      series = History.series(history, [table])[table]
-      events = Enum.filter(Events.latest(), &(&1.table == table))
+    info = history |> History.tables() |> Enum.find(&(id(&1) == id))
+
+    # What is known may be a moment old, and the table gone.
+    if info != nil and Inspector.table(info.table) != nil do
+      series = History.series(history, [info.table])[info.table]
+      events = Enum.filter(Events.latest(), &(&1.table == info.table))
 
       document(Words.short(info.name), [
         el(:nav, ["aria-label": "Breadcrumb"], el(:a, [href: "/", id: "back"], "← All tables")),
@@ -235,8 +237,6 @@ defmodule Blanket.Inspector.Web.Page do
         ]),
         if(objects, do: objects(info, id, objects))
       ])
-    else
-      _ -> nil
     end
   end
 
@@ -261,10 +261,6 @@ defmodule Blanket.Inspector.Web.Page do
   # A reference as a path: its numbers. It is looked for among those that are there.
   defp id(info) do
     info.table |> :erlang.ref_to_list() |> List.to_string() |> String.replace(~r/^#Ref<|>$/, "")
-  end
-
-  defp find(history, id) do
-    Enum.find_value(History.tables(history), &if(id(&1) == id, do: &1.table))
   end
 
   ## Objects

@@ -687,10 +687,8 @@ defmodule BlanketTest do
       for _ <- 1..50 do
         {pid, _table} = received(settings.owner)
         assert Counter.count(pid) == 1
-        heir = Heir.whereis({Counter, settings.owner, :counters})
-        monitor = Process.monitor(heir)
+        # The heir ends, or serves the next table when that is kept before.
         Counter.stop(pid, :normal)
-        assert_receive {:DOWN, ^monitor, :process, ^heir, _}
       end
     end
 

@@ -180,7 +180,7 @@ defmodule Blanket.Events do
     do: "#{table(about)} was given away#{from_to(about)}, with #{objects(figures)}"
 
   defp text(:handed_over, figures, about) do
-    "#{table(about)} was handed over#{from_to(about)}#{after_which(figures)}, " <>
+    "#{table(about)} was handed over#{from_to(about)}#{after_which(figures, about)}, " <>
       "with #{objects(figures)}"
   end
 
@@ -209,13 +209,16 @@ defmodule Blanket.Events do
   defp because(%{reason: nil}), do: ""
   defp because(%{reason: reason}), do: " (#{show(reason)})"
 
-  defp after_which(%{duration: duration, hand_overs: hand_overs}) do
-    span = duration |> System.convert_time_unit(:native, :microsecond) |> Words.span()
-    if hand_overs == 1, do: " #{span} after it was created", else: " in #{span}"
-  end
+  # There are no figures when it was deleted meanwhile.
+  defp after_which(figures, _about) when not is_map_key(figures, :duration), do: ""
 
-  # It was deleted meanwhile.
-  defp after_which(_figures), do: ""
+  defp after_which(%{duration: duration, hand_overs: hand_overs}, about) do
+    span = duration |> System.convert_time_unit(:native, :microsecond) |> Words.span()
+
+    if about.from == nil and hand_overs == 1,
+      do: " #{span} after it was created",
+      else: " in #{span}"
+  end
 
   defp objects(%{size: size}), do: Words.objects(size)
 

@@ -69,7 +69,7 @@ defmodule Mix.Tasks.Blanket.TopTest do
   end
 
   test "shows the tables of this node, as often as asked for" do
-    name = :"top #{System.unique_integer()}"
+    name = :"top_#{System.unique_integer([:positive])}"
     Table.new(name, [])
 
     output =

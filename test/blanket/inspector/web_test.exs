@@ -247,8 +247,10 @@ defmodule Blanket.Inspector.WebTest do
       assert page =~ "..."
       assert byte_size(page) < 100_000
 
-      Table.insert(table, {5, List.duplicate(:x, 20_000_000)})
-      assert body(port, table_path(port, name)) =~ "too large to be shown"
+      Table.insert(table, {5, List.duplicate(:x, 10_000_000)})
+      # Which bound it meets first depends on the machine.
+      assert body(port, table_path(port, name)) =~
+               ~r/too large to be shown|takes too long to show/
     end
 
     test "shows what cannot be inspected as it is", %{port: port} do

@@ -8,6 +8,9 @@ defmodule Blanket.Table.Error do
   alias Blanket.Native
   alias Blanket.Table.Options
 
+  # The least integer that the VM does not keep in a word.
+  @large 0x800_0000_0000_0000
+
   @typep reasons :: %{pos_integer => term}
 
   @doc """
@@ -371,6 +374,7 @@ defmodule Blanket.Table.Error do
 
   defp limit([limit]) when not is_integer(limit), do: :not_an_integer
   defp limit([limit]) when limit < 1, do: :not_positive
+  defp limit([limit]) when limit >= @large, do: :too_large
   defp limit(_limit), do: nil
 
   defp first_wrong([term | terms], check), do: check.(term) || first_wrong(terms, check)
@@ -425,6 +429,7 @@ defmodule Blanket.Table.Error do
   defp explain(:not_a_match_spec), do: "not a valid match specification"
   defp explain(:key_not_kept), do: "the match specification may change the key"
   defp explain(:not_positive), do: "out of range: less than 1"
+  defp explain(:too_large), do: "out of range: too large"
   defp explain(:not_a_continuation), do: "not a valid continuation"
   defp explain({:continuation, reason}), do: "not a usable continuation: #{explain(reason)}"
   defp explain(:not_an_integer), do: "not an integer"

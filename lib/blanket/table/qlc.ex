@@ -14,12 +14,15 @@ defmodule Blanket.Table.QLC do
   def table(table, options) do
     given = if is_list(options), do: options, else: [options]
 
-    with {:ok, traverse, others} <- option(given, :traverse, :select, &traverse?/1),
+    with false <- List.improper?(given),
+         {:ok, traverse, others} <- option(given, :traverse, :select, &traverse?/1),
          {:ok, portion, others} <- option(others, :n_objects, :default, &portion?/1) do
       portion = if portion == :default, do: 100, else: portion
 
       {:ok,
        :qlc.table(traversal(table, traverse, portion), own(table, options, traverse) ++ others)}
+    else
+      _ -> :error
     end
   end
 

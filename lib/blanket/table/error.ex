@@ -50,6 +50,18 @@ defmodule Blanket.Table.Error do
 
   defp diagnose(:repair_continuation, [_continuation, spec]), do: merge([{2, match_spec(spec)}])
 
+  defp diagnose(function, [tables]) when function in [:snapshot, :release] and is_list(tables) do
+    first_wrong =
+      first_wrong(tables, fn table ->
+        case diagnose(function, [table])[1] do
+          right when right == nil or (right == :released and function == :release) -> nil
+          reason -> {:among, table, reason}
+        end
+      end)
+
+    merge([{1, first_wrong}])
+  end
+
   defp diagnose(function, [table | args]) do
     case facts(table, needed(function)) do
       {:ok, facts} -> with_table(function, facts, [table | args])
@@ -85,7 +97,9 @@ defmodule Blanket.Table.Error do
               :lookup_many,
               :stream,
               :tab2file,
-              :to_dets
+              :to_dets,
+              :snapshot,
+              :release
             ],
        do: :read
 
@@ -95,13 +109,17 @@ defmodule Blanket.Table.Error do
 
   defp facts(table, needed) do
     case Native.info(table) do
-      :undefined -> {:error, {:no_table, table}}
-      facts -> allowed(facts, facts.owner == self(), needed)
+      :undefined ->
+        {:error, if(Native.is_snapshot(table), do: :released, else: {:no_table, table})}
+
+      facts ->
+        allowed(facts, facts.owner == self(), needed)
     end
   catch
     :error, :badarg -> {:error, :not_a_table}
   end
 
+  defp allowed(%{snapshot: true}, _owner?, :write), do: {:error, :snapshot}
   defp allowed(facts, false, :own), do: {:error, {:not_owner, facts.owner}}
 
   defp allowed(%{protection: :private}, false, needed) when needed != :nothing,
@@ -174,6 +192,9 @@ defmodule Blanket.Table.Error do
   defp with_table(:slot, _facts, [_table, slot]),
     do: merge([{2, slot(slot) || :beyond_last_slot}])
 
+  defp with_table(:setopts, %{snapshot: true}, _args), do: %{1 => :snapshot}
+  defp with_table(:snapshot, %{snapshot: true}, _args), do: %{1 => :no_snapshot_of_snapshot}
+  defp with_table(:release, %{snapshot: false}, _args), do: %{1 => :not_a_snapshot}
   defp with_table(:info, facts, [_table, :binary]), do: %{1 => {:no_access, facts.protection}}
   defp with_table(:info, _facts, [_table, _item]), do: %{2 => :not_an_item}
 
@@ -406,6 +427,12 @@ defmodule Blanket.Table.Error do
 
   defp explain({:no_access, protection}),
     do: "insufficient access rights: the table is #{protection} and owned by another process"
+
+  defp explain(:snapshot), do: "a snapshot, which can be read but not changed"
+  defp explain(:no_snapshot_of_snapshot), do: "a snapshot already, of which none can be taken"
+  defp explain(:not_a_snapshot), do: "a table, not a snapshot of one"
+  defp explain(:released), do: "the snapshot was released, or its owner has exited"
+  defp explain({:among, table, reason}), do: "#{show(table)} in the list: #{explain(reason)}"
 
   defp explain({:not_owner, :none}), do: "the table has no owner, and only its owner may do this"
 

@@ -7,7 +7,7 @@ defmodule Blanket.Table.File do
   # as they stand in the file.
 
   alias Blanket.{Native, Table}
-  alias Blanket.Table.Options
+  alias Blanket.Table.{Options, Snapshot}
 
   @version {1, 0}
   @portion 100
@@ -20,12 +20,16 @@ defmodule Blanket.Table.File do
   @spec write(Table.table(), Path.t(), list) :: :ok | {:error, term}
   def write(table, path, options) do
     with {:ok, options} <- read_write_options(options),
-         {:ok, header} <- header(table, options),
-         # Fails where the table may not be read, before an older file is gone.
-         first = Native.scan(table, :start),
-         {:ok, log} <- create(path) do
+         {:ok, facts} <- facts(table) do
+      # Fails where the table may not be read, before an older file is gone.
+      Snapshot.of(table, &write_snapshot(&1, header(facts, &1, options), path, options))
+    end
+  end
+
+  defp write_snapshot(snapshot, header, path, options) do
+    with {:ok, log} <- create(path) do
       try do
-        write_table(log, table, header, first, options)
+        write_table(log, snapshot, header, options)
       catch
         kind, reason ->
           abandon(log, path)
@@ -67,18 +71,19 @@ defmodule Blanket.Table.File do
   defp check_extended_info([item | _]), do: {:error, {:unknown_option, [extended_info: [item]]}}
   defp check_extended_info(items), do: {:error, {:malformed_option, items}}
 
-  defp header(table, options) do
+  defp facts(table) do
+    case Table.info(table) do
+      :undefined -> {:error, :badtab}
+      facts -> {:ok, facts}
+    end
+  end
+
+  defp header(facts, snapshot, options) do
     {major, minor} = @version
     extended_info = for item <- [:object_count, :md5sum], item in options.extended_info, do: item
-
-    case Table.info(table) do
-      :undefined ->
-        {:error, :badtab}
-
-      info ->
-        version = [major_version: major, minor_version: minor, extended_info: extended_info]
-        {:ok, List.to_tuple(info ++ version)}
-    end
+    facts = Keyword.replace!(facts, :size, Native.count(snapshot))
+    version = [major_version: major, minor_version: minor, extended_info: extended_info]
+    List.to_tuple(facts ++ version)
   end
 
   defp create(path) do
@@ -96,23 +101,24 @@ defmodule Blanket.Table.File do
     _ = :file.delete(charlist(path))
   end
 
-  defp write_table(log, table, header, first, options) do
+  defp write_table(log, snapshot, header, options) do
+    first = Native.scan(snapshot, :start)
     md5 = if :md5sum in options.extended_info, do: :erlang.md5_init()
 
     with {:ok, md5} <- append(log, [header], md5),
-         {:ok, md5, count} <- write_objects(log, first, table, md5, 0),
+         {:ok, md5, count} <- write_objects(log, first, snapshot, md5, 0),
          {:ok, _md5} <- append(log, last_term(options.extended_info, md5, count), md5) do
       if options.sync, do: :disk_log.sync(log), else: :ok
     end
   end
 
-  defp write_objects(log, {objects, next}, table, md5, count) do
+  defp write_objects(log, {objects, next}, snapshot, md5, count) do
     with {:ok, md5} <- append(log, objects, md5) do
       count = count + length(objects)
 
       case next do
         :"$end_of_table" -> {:ok, md5, count}
-        cursor -> write_objects(log, Native.scan(table, cursor), table, md5, count)
+        cursor -> write_objects(log, Native.scan(snapshot, cursor), snapshot, md5, count)
       end
     end
   end
@@ -198,12 +204,9 @@ defmodule Blanket.Table.File do
 
   defp read_header(binary) do
     with {:ok, tuple} when is_tuple(tuple) <- decode(binary),
-         facts = for({_item, _fact} = fact <- Tuple.to_list(tuple), do: fact),
-         header = facts |> Enum.reverse() |> Map.new(),
-         true <- Enum.all?(@needed, &is_map_key(header, &1)),
-         info = Map.get(header, :extended_info, []),
-         true <- is_list(info) and not List.improper?(info) do
-      {:ok, Map.merge(header, %{extended_info: info, binary: binary})}
+         header = for({item, fact} <- Tuple.to_list(tuple), into: %{}, do: {item, fact}),
+         true <- Enum.all?(@needed, &is_map_key(header, &1)) do
+      {:ok, Map.merge(%{extended_info: [], binary: binary}, header)}
     else
       _ -> {:error, :badfile}
     end
@@ -242,10 +245,7 @@ defmodule Blanket.Table.File do
     given = for {_item, value} = option <- taken, value != nil, do: option
     options = [header.type, header.protection | flags ++ given]
 
-    with true <- is_atom(header.name),
-         true <- header.type in [:set, :ordered_set, :bag, :duplicate_bag],
-         true <- header.protection in [:public, :protected, :private],
-         {:ok, settings} <- Options.read(options) do
+    with true <- is_atom(header.name), {:ok, settings} <- Options.read(options) do
       {:ok, Native.new(Options.settings(header.name, settings))}
     else
       _ -> {:error, :cannot_create_table}
@@ -290,17 +290,10 @@ defmodule Blanket.Table.File do
   # A checksum tells by itself that something was left out.
   defp decode_objects([binary | rest], objects, binaries, strict?) do
     case decode(binary) do
-      {:ok, [:"$end_of_table", [{_, _} | _] = last]} when length(last) <= 2 ->
-        decoded(objects, binaries, last)
-
-      {:ok, object} ->
-        decode_objects(rest, [object | objects], [binary | binaries], strict?)
-
-      :error when strict? ->
-        {:error, :badfile}
-
-      :error ->
-        decode_objects(rest, objects, binaries, strict?)
+      {:ok, [:"$end_of_table", last]} when is_list(last) -> decoded(objects, binaries, last)
+      {:ok, object} -> decode_objects(rest, [object | objects], [binary | binaries], strict?)
+      :error when strict? -> {:error, :badfile}
+      :error -> decode_objects(rest, objects, binaries, strict?)
     end
   end
 

@@ -21,7 +21,7 @@ use crate::lock::{Contended, Intact};
 use crate::object::is_flat;
 use crate::page::Source;
 use crate::storage::Block;
-use crate::table::{AnyDirectory, Kind, Shape, Store, Table};
+use crate::table::{AnyDirectory, Kind, Shape, Store, Table, read_only};
 use crate::term::{Arena, Term, Tuples};
 
 /// What a list insert does about keys that are there already.
@@ -86,8 +86,10 @@ struct Holding<T: Term, D: Directory<T>> {
     leaves: Vec<*const LeafOf<T, D>>,
     /// The leaf that is at work.
     at: usize,
-    /// It has room for what is coming.
+    /// It may be changed, and has room for what is coming.
     prepared: bool,
+    /// When the change happens, as far as snapshots are concerned; known when all leaves are locked.
+    instant: u64,
 }
 
 // SAFETY: the pointers lead into the store, which is held here and may be used on any thread.
@@ -104,6 +106,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
             leaves: Vec::new(),
             at: 0,
             prepared: false,
+            instant: 0,
         }
     }
 
@@ -159,19 +162,30 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         group.is_ok_and(|slots| !slots.is_empty())
     }
 
-    /// Puts the first item in its leaf.
-    fn put(&mut self, items: &[Item<T>], guard: &Guard) {
-        let Some(item) = items.first() else { return };
+    /// All leaves are locked: the change happens now.
+    fn begin(&mut self) {
+        self.rewind();
+        self.instant = self.directory().snapshots().instant();
+    }
+
+    /// Puts the first item in its leaf. Answers whether that was frozen first, which takes its time.
+    fn put(&mut self, items: &[Item<T>], guard: &Guard) -> bool {
+        let Some(item) = items.first() else {
+            return false;
+        };
         let probe = item.probe::<D>(self.shape().keypos);
         self.go_to(&probe, guard);
+        let mut has_frozen = false;
         if !std::mem::replace(&mut self.prepared, true) {
+            let snapshots = self.directory().snapshots();
+            has_frozen = snapshots.freeze(&mut self.adopt(self.at), self.instant, guard);
             self.prepare(items, guard);
         }
         loop {
             let (shape, mut locked) = (self.shape(), self.adopt(self.at));
             let context = shape.context();
             let put = shape.put(&mut locked.group(probe, context, guard), item.source());
-            let Err(Full) = put else { return };
+            let Err(Full) = put else { return has_frozen };
             let entries = locked.body(guard).len() + 1;
             if !locked.make_room(entries, context, guard) {
                 self.split([item, item], guard);
@@ -297,12 +311,10 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
         while locked < items.len() {
             locked += holding.lock(&items[locked..], guard)?;
         }
-        if mode == BulkMode::InsertNew {
-            if items.iter().any(|item| holding.is_there(item, guard)) {
-                return Ok(false);
-            }
-            holding.rewind();
+        if mode == BulkMode::InsertNew && items.iter().any(|item| holding.is_there(item, guard)) {
+            return Ok(false);
         }
+        holding.begin();
         for at in 0..items.len() {
             self.put = Some(at);
             holding.put(&items[at..], guard);
@@ -354,6 +366,7 @@ impl<T: Term> Bulk<T> {
                 let directory: *const _ = &**directory;
                 AnyWork::Ordered(Work::new(store, directory, mode))
             }
+            AnyDirectory::HashView(_) | AnyDirectory::OrderedView(_) => read_only(),
         })
     }
 
@@ -503,6 +516,7 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
 
     /// From here on all objects go to the table: a list insert that is dropped is finished first.
     fn begin_to_put(&mut self) {
+        self.holding.begin();
         self.blocks.clear();
         self.phase = Phase::Put(0);
     }
@@ -558,14 +572,14 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                         self.phase = Phase::Unlock(false);
                     }
                     Some(_) => *at += 1,
-                    None => {
-                        self.holding.rewind();
-                        self.begin_to_put();
-                    }
+                    None => self.begin_to_put(),
                 },
                 Phase::Put(at) if *at < self.sorted.len() => {
-                    self.holding.put(&self.sorted[*at..], guard);
+                    let has_frozen = self.holding.put(&self.sorted[*at..], guard);
                     *at += 1;
+                    if has_frozen {
+                        return Progress::Pending;
+                    }
                 }
                 Phase::Put(_) => self.phase = Phase::Unlock(true),
                 Phase::Unlock(inserted) => {

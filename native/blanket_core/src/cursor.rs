@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crossbeam_epoch::Guard;
 
-use crate::directory::{Directory, LeafOf, ProbeOf};
+use crate::directory::{LeafOf, Leaves, ProbeOf};
 use crate::hint::{self, Hint};
 use crate::leaf::{Body, Direction, Entry, Probe, Seek, collect};
 use crate::lock::{Contended, Intact, Torn};
@@ -127,6 +127,9 @@ impl<T: Term> Parked<T> {
     }
 }
 
+/// Slots that are counted in one go, about.
+const SLOTS: usize = 1 << 15;
+
 /// What is the same for all steps of a traversal.
 #[derive(Clone, Copy)]
 pub(crate) struct Walk<'a, D> {
@@ -145,13 +148,13 @@ impl<'a, D> Walk<'a, D> {
     ) -> Result<(), Contended>
     where
         'a: 'g,
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         loop {
             let leaf = self.directory.leaf_at(&seek, guard);
             let step = leaf.read(
                 guard,
-                |body| body.covers_seek(&seek),
+                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
                 |body, intact| {
                     let at = body.seek(&seek, self.keypos, intact, guard)?;
                     self.step_in(found, leaf, body, at, intact, guard)
@@ -181,7 +184,7 @@ impl<'a, D> Walk<'a, D> {
     ) -> Result<bool, Contended>
     where
         'a: 'g,
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         let hinted = self.step_from_hint(found, key, guard)?;
         let (there, step) = match hinted {
@@ -207,10 +210,11 @@ impl<'a, D> Walk<'a, D> {
     ) -> Result<Option<InLeaf<'g, D::Body>>, Contended>
     where
         'a: 'g,
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         // SAFETY: the generation is that of the directory, which `'a` keeps.
-        let hint = unsafe { hint::recall(self.directory.generation(), guard) };
+        let recall = |generation| unsafe { hint::recall(generation, guard) };
+        let hint = self.directory.generation().and_then(recall);
         let Some((leaf, slot)): Option<(&LeafOf<T, D>, _)> = hint else {
             return Ok(None);
         };
@@ -249,13 +253,13 @@ impl<'a, D> Walk<'a, D> {
     ) -> Result<(bool, InLeaf<'g, D::Body>), Contended>
     where
         'a: 'g,
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         loop {
             let leaf = self.directory.leaf(&probe, guard);
             let step = leaf.read(
                 guard,
-                |body| body.covers(&probe),
+                |body| self.directory.shows(leaf) && body.covers(&probe),
                 |body, intact| {
                     let slots = body.group(&probe, self.keypos, intact, guard)?;
                     let at = match self.direction {
@@ -283,16 +287,19 @@ impl<'a, D> Walk<'a, D> {
         guard: &'g Guard,
     ) -> Result<InLeaf<'g, D::Body>, Torn>
     where
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         let Some(slots) = self.group_at(body, at, intact, guard)? else {
             return Ok(InLeaf::Beyond(body));
         };
-        let hint = Hint::of(self.directory.generation(), leaf, slots.start);
+        let generation = self.directory.generation();
+        let hint = generation.map(|generation| Hint::of(generation, leaf, slots.start));
         collect(body, slots, intact, guard, found)?;
-        intact.check()?;
-        // SAFETY: it was just checked, and its body covered what was sought.
-        unsafe { hint.remember() };
+        if let Some(hint) = hint {
+            intact.check()?;
+            // SAFETY: it was just checked, and its body covered what was sought.
+            unsafe { hint.remember() };
+        }
         Ok(InLeaf::Found)
     }
 
@@ -307,7 +314,7 @@ impl<'a, D> Walk<'a, D> {
     ) -> Result<Option<Position<'g, T>>, Contended>
     where
         'a: 'g,
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         let first = out.len();
         if let Place::Run(view, at) = &from.place {
@@ -323,7 +330,7 @@ impl<'a, D> Walk<'a, D> {
             let begin = out.len();
             let read = leaf.read(
                 guard,
-                |body| body.covers_seek(&seek),
+                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
                 |body, intact| {
                     out.truncate(begin);
                     let mut at = body.seek(&seek, self.keypos, intact, guard)?;
@@ -386,10 +393,61 @@ impl<'a, D> Walk<'a, D> {
         }
     }
 
+    /// The objects in some leaves from `from` on, and where to go on; see [`crate::Table::count`].
+    pub fn count<'g, T: Term>(
+        &self,
+        from: Position<'g, T>,
+        guard: &'g Guard,
+    ) -> Result<(usize, Option<Position<'g, T>>), Contended>
+    where
+        'a: 'g,
+        D: Leaves<T>,
+    {
+        let mut seek = self.onward(&from);
+        let (mut objects, mut passed) = (0, 0);
+        loop {
+            let leaf = self.directory.leaf_at(&seek, guard);
+            let read = leaf.read(
+                guard,
+                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
+                |body, intact| {
+                    let slots = body.seek(&seek, self.keypos, intact, guard)?..body.slots();
+                    passed += slots.len();
+                    let (mut count, mut last) = (0, None);
+                    for entry in slots.filter_map(|slot| body.entry(slot)) {
+                        count += 1;
+                        last = Some(entry);
+                        if entry.page == Entry::RUN {
+                            intact.check()?;
+                            // SAFETY: the leaf was intact, so the entry is whole.
+                            count += unsafe { entry.run::<T>(guard) }
+                                .map_or(0, |run| run.len(guard) - 1);
+                        }
+                    }
+                    intact.check()?;
+                    // SAFETY: as above.
+                    let last = last.map(|entry| unsafe { entry.key(self.keypos, guard) });
+                    Ok((count, last, body.beyond(self.direction)))
+                },
+            )?;
+            let Some((count, last, beyond)) = read else {
+                continue;
+            };
+            objects += count;
+            match (beyond, last) {
+                (None, _) => return Ok((objects, None)),
+                (Some(_), Some(last)) if passed >= SLOTS => {
+                    return Ok((objects, Some(Position::after(last))));
+                }
+                (Some(beyond), _) => seek = beyond,
+            }
+        }
+    }
+
     /// Where a traversal goes on, if it has seen all objects of the key that it is at.
     pub fn onward<T: Term>(&self, from: &Position<'_, T>) -> Seek<ProbeOf<T, D>>
     where
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         let behind = |key| match self.direction {
             Direction::Forward => Seek::After(ProbeOf::<T, D>::of(key)),
@@ -416,7 +474,7 @@ impl<'a, D> Walk<'a, D> {
         guard: &Guard,
     ) -> Result<Option<Range<usize>>, Torn>
     where
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         let slots = body.slots();
         let occupied = |slot: &usize| body.entry(*slot).is_some();

@@ -10,24 +10,23 @@ use crossbeam_epoch::Guard;
 
 use crate::hint::Generation;
 use crate::leaf::{Body, Context, Leaf, Locked, Seek};
+use crate::snapshot::Snapshots;
 use crate::term::Term;
 use crate::usage::Usage;
 
-pub(crate) type LeafOf<T, D> = Leaf<T, <D as Directory<T>>::Body>;
-pub(crate) type LockedOf<'a, T, D> = Locked<'a, T, <D as Directory<T>>::Body>;
-pub(crate) type ProbeOf<T, D> = <<D as Directory<T>>::Body as Body<T>>::Probe;
+pub(crate) type LeafOf<T, D> = Leaf<T, <D as Leaves<T>>::Body>;
+pub(crate) type LockedOf<'a, T, D> = Locked<'a, T, <D as Leaves<T>>::Body>;
+pub(crate) type ProbeOf<T, D> = <<D as Leaves<T>>::Body as Body<T>>::Probe;
 
 /// What leads from a key to its leaf.
 ///
 /// A leaf that was answered may have been split or removed before the caller looks into it; its
-/// body then does not cover the key, and the caller asks again. A directory is up to date before
-/// the lock of the leaf that changed is let go.
-pub(crate) trait Directory<T: Term>: Send + Sync + Sized + 'static {
+/// body then does not cover the key, and the caller asks again.
+pub(crate) trait Leaves<T: Term>: Send + Sync + Sized + 'static {
     type Body: Body<T>;
 
-    fn new(usage: &Arc<Usage>) -> Self;
-
-    fn generation(&self) -> &Generation;
+    /// `None` where a leaf may be removed without another one.
+    fn generation(&self) -> Option<&Generation>;
 
     fn leaf<'g>(&'g self, probe: &ProbeOf<T, Self>, guard: &'g Guard) -> &'g LeafOf<T, Self>;
 
@@ -36,6 +35,21 @@ pub(crate) trait Directory<T: Term>: Send + Sync + Sized + 'static {
         seek: &Seek<ProbeOf<T, Self>>,
         guard: &'g Guard,
     ) -> &'g LeafOf<T, Self>;
+
+    /// Whether what is in the leaf now is what this shows; else the caller asks again.
+    #[inline(always)]
+    fn shows(&self, _leaf: &LeafOf<T, Self>) -> bool {
+        true
+    }
+}
+
+/// The leaves of a table, and how they change.
+///
+/// A directory is up to date before the lock of the leaf that changed is let go.
+pub(crate) trait Directory<T: Term>: Leaves<T> {
+    fn new(usage: &Arc<Usage>) -> Self;
+
+    fn snapshots(&self) -> &Snapshots<T, Self::Body>;
 
     /// Whether a leaf that is going to have so many entries, between the two keys `coming`, ought
     /// to be split before they come.

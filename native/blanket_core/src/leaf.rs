@@ -4,12 +4,13 @@
 //! two kinds of body, [`hash`] and [`ordered`], keep the [`Body`] contract; all that is done to
 //! the objects of one key is done through a [`Group`], for both.
 
+mod frozen;
 mod group;
 pub(crate) mod hash;
 mod locked;
 pub(crate) mod ordered;
 
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::ptr;
 
 use crossbeam_epoch::{Atomic, Guard};
@@ -20,7 +21,7 @@ use crate::objects::Objects;
 use crate::page::PageIndex;
 use crate::run::Run;
 use crate::storage::{Block, Storage};
-use crate::sync::{Ordering, UnsafeCell};
+use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 use crate::table::Bounds;
 use crate::term::Term;
 pub(crate) use group::{Full, Group};
@@ -83,7 +84,7 @@ impl Entry {
         }
     }
 
-    fn of_run<T: Term>(run: Run<T>) -> Self {
+    pub fn of_run<T: Term>(run: Run<T>) -> Self {
         let pointer = Box::into_raw(Box::new(run));
         Entry {
             word: pointer.expose_provenance() as u64,
@@ -150,6 +151,14 @@ pub(crate) enum Seek<P> {
 /// the version, and no word is followed before that has been found to hold.
 pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
     type Probe: Probe<T>;
+    /// Where a leaf begins, in the order of the leaves.
+    type Low: Ord + Send + Sync + 'static;
+
+    /// Where this leaf begins, which never changes.
+    fn low(&self) -> Self::Low;
+
+    /// The last leaf that begins within this is the one that a traversal goes on in.
+    fn bound(seek: &Seek<Self::Probe>) -> Bound<Self::Low>;
 
     /// Whether the key belongs to this leaf.
     fn covers(&self, probe: &Self::Probe) -> bool;
@@ -226,12 +235,18 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
     /// ought to be split instead.
     fn grown(&self, entries: usize, context: Context<'_>) -> Option<Self>;
 
+    /// The same slots with other entries for the same objects.
+    fn copied(&self, entry: impl FnMut(Entry) -> Entry) -> Self;
+
     /// The same entries in less memory, where it is worth it.
     fn shrunk(&self, keypos: usize, guard: &Guard) -> Option<Self>;
 }
 
 pub(crate) struct Leaf<T: Term, B: Body<T>> {
     pub lock: VersionLock,
+    /// The snapshot that the leaf was last made ready to be changed after: later ones see it as it is.
+    /// Changed under the lock.
+    stamp: AtomicU64,
     body: Atomic<B>,
     storage: UnsafeCell<Storage<T>>,
 }
@@ -248,9 +263,21 @@ impl<T: Term, B: Body<T>> Leaf<T, B> {
         storage.usage().add_bytes(bytes as isize);
         Leaf {
             lock,
+            stamp: AtomicU64::new(0),
             body: Atomic::new(body),
             storage: UnsafeCell::new(storage),
         }
+    }
+
+    /// For a leaf that came from another one by splitting.
+    pub fn stamped(mut self, stamp: u64) -> Self {
+        self.stamp = AtomicU64::new(stamp);
+        self
+    }
+
+    #[inline]
+    pub fn stamp(&self) -> u64 {
+        self.stamp.load(Ordering::Acquire)
     }
 
     pub fn body<'g>(&self, guard: &'g Guard) -> &'g B {

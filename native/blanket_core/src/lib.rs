@@ -4,6 +4,7 @@
 //! a *directory* leads from a key to its *leaf*; a leaf holds entries under a version lock; an entry
 //! leads to an object; an object lives in a *page*, with others. Whatever a reader may still look at
 //! is freed by epochs: hold a [`Guard`], made by [`pin`], while you use what came out of a table.
+//! [`Table::snapshot`] keeps what tables had at one instant.
 
 mod bulk;
 mod cursor;
@@ -18,6 +19,7 @@ mod page;
 mod run;
 mod slab;
 mod slot;
+mod snapshot;
 mod storage;
 mod sweep;
 mod sync;

@@ -58,13 +58,15 @@ impl VersionLock {
         self.0.load(Ordering::Relaxed) == version.0
     }
 
+    /// Who takes the lock and does not see what another has stored meanwhile with `SeqCst` is seen as
+    /// the holder by whoever learns of that.
     pub fn lock(&self) -> Result<(), Contended> {
         loop {
             let Version(version) = self.version()?;
             let taken = self.0.compare_exchange_weak(
                 version,
                 version | LOCKED,
-                Ordering::Acquire,
+                Ordering::SeqCst,
                 Ordering::Relaxed,
             );
             if taken.is_ok() {
@@ -84,7 +86,7 @@ impl VersionLock {
                 .compare_exchange(
                     version,
                     version | LOCKED,
-                    Ordering::Acquire,
+                    Ordering::SeqCst,
                     Ordering::Relaxed,
                 )
                 .is_ok();

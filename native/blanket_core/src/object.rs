@@ -133,7 +133,7 @@ pub(crate) fn is_flat<T: Term>(elements: &[T]) -> bool {
 }
 
 /// The object whose immediates may be written in place, but for the key: it is in the slab or in a
-/// block, and short, so that who reads it without the lock takes its elements.
+/// block that is not shared, and short, so that who reads it without the lock takes its elements.
 ///
 /// # Safety
 ///
@@ -142,7 +142,12 @@ pub(crate) fn is_flat<T: Term>(elements: &[T]) -> bool {
 unsafe fn short<T: Term>(entry: Entry) -> Option<T> {
     // SAFETY: such an entry leads to an object.
     let object = || unsafe { T::from_word(entry.word) };
-    let is_taken = matches!(entry.page, Entry::FLAT | Entry::BLOCK);
+    let is_taken = match entry.page {
+        Entry::FLAT => true,
+        // SAFETY: the entry leads to an object in a block.
+        Entry::BLOCK => unsafe { !object().is_block_shared() },
+        _ => false,
+    };
     is_taken
         .then(object)
         .filter(|object| object.arity() <= MOST)

@@ -265,6 +265,28 @@ impl<T: Term> Pages<T> {
         }
     }
 
+    /// The same pages under the same indices, for entries that never change.
+    pub fn shared(&self, usage: &Arc<Usage>) -> Self {
+        let share = |share: &Share<T>| Share {
+            page: Arc::clone(&share.page),
+            live: share.live,
+        };
+        let shares = self.shares.iter();
+        Pages {
+            shares: shares.map(|there| there.as_ref().map(share)).collect(),
+            ..Self::new(usage)
+        }
+    }
+
+    /// About what the objects of this leaf take of its pages.
+    pub fn bytes(&self) -> usize {
+        let bytes = |share: &Share<T>| {
+            let objects = share.page.objects().max(1) as usize;
+            share.page.arena.bytes() / objects * share.live as usize
+        };
+        self.shares.iter().flatten().map(bytes).sum()
+    }
+
     /// Indices given so far are below this.
     pub fn len(&self) -> usize {
         self.shares.len()

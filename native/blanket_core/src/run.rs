@@ -228,6 +228,23 @@ impl<T: Term> Run<T> {
         run
     }
 
+    /// A run of its own that has what this one has now. It shares the objects.
+    pub fn as_it_is(&self, guard: &Guard) -> Self {
+        let list = self.list(guard);
+        let list = List {
+            chunks: list.chunks.clone(),
+            len: AtomicUsize::new(list.len.load(Ordering::Relaxed)),
+        };
+        Run {
+            key: OwnedTerm::new(self.key()),
+            list: Atomic::new(Arc::new(list)),
+            changing: Mutex::new(Changing {
+                next_number: 0,
+                index: None,
+            }),
+        }
+    }
+
     pub fn view(&self, guard: &Guard) -> RunView<T> {
         let list = Arc::clone(self.list(guard));
         let len = list.len.load(Ordering::Relaxed);

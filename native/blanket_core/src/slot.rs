@@ -7,10 +7,10 @@
 use crossbeam_epoch::Guard;
 
 use crate::cursor::{Position, Walk};
-use crate::directory::{Directory, ProbeOf};
-use crate::leaf::{Body, Entry, Probe, Seek, key_of};
+use crate::directory::{Leaves, ProbeOf};
+use crate::leaf::{Body, Direction, Entry, Probe, Seek, key_of};
 use crate::lock::Contended;
-use crate::table::Table;
+use crate::table::{AnyDirectory, Table, with_leaves};
 use crate::term::Term;
 
 const HASH_SLOT_BITS: u32 = 12;
@@ -49,10 +49,11 @@ impl<T: Term> Table<T> {
         count: usize,
         guard: &'g Guard,
     ) -> Result<Passed<'g, T>, Contended> {
-        match self.ordered(guard) {
-            Some(walk) => walk.pass(from, count, guard),
-            None => Ok(Passed::End(count)),
-        }
+        with_leaves!(
+            self.store(guard),
+            hash _directory => Ok(Passed::End(count)),
+            ordered directory => self.walk(directory, Direction::Forward).pass(from, count, guard)
+        )
     }
 }
 
@@ -65,7 +66,7 @@ impl<'a, D> Walk<'a, D> {
     ) -> Result<Passed<'g, T>, Contended>
     where
         'a: 'g,
-        D: Directory<T>,
+        D: Leaves<T>,
     {
         let mut seek = match from.key() {
             Some(key) => Seek::After(ProbeOf::<T, D>::of(key)),
@@ -80,7 +81,7 @@ impl<'a, D> Walk<'a, D> {
             let leaf = self.directory.leaf_at(&seek, guard);
             let passed = leaf.read(
                 guard,
-                |body| body.covers_seek(&seek),
+                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
                 |body, intact| {
                     let first = body.seek(&seek, self.keypos, intact, guard)?;
                     let passed = wanted.min(body.slots().saturating_sub(first));

@@ -146,6 +146,47 @@ impl<T: Term> Storage<T> {
         }
     }
 
+    /// For a copy of the leaf that never changes.
+    pub fn aside(&self) -> Self {
+        let usage = Arc::default();
+        Storage {
+            slab: Slab::new(),
+            pages: self.pages.shared(&usage),
+            uncounted: self.pages.bytes() as isize,
+            usage,
+        }
+    }
+
+    /// What an entry of this leaf is in the copy of it whose storage is `aside`.
+    ///
+    /// # Safety
+    ///
+    /// The lock of this leaf is held, and nobody else uses `aside`, which was made of it.
+    pub unsafe fn share(entry: Entry, aside: &mut Storage<T>, guard: &Guard) -> Entry {
+        // SAFETY: the lock is held; an entry that leads to no run leads to an object.
+        let object = || unsafe { T::from_word(entry.word) };
+        match entry.page {
+            // SAFETY: the lock is held, so the entry is whole.
+            Entry::RUN => match unsafe { entry.run::<T>(guard) } {
+                Some(run) => Entry::of_run(run.as_it_is(guard)),
+                None => entry,
+            },
+            // SAFETY: nobody else uses the slab.
+            Entry::FLAT => Entry::of_flat(unsafe {
+                let object = object();
+                aside.slab.put(object.elements(), &aside.usage)
+            }),
+            Entry::BLOCK => {
+                // SAFETY: the object is in a block, which this leaf frees only under its lock.
+                unsafe { object().share_block() };
+                // SAFETY: as above.
+                aside.count(unsafe { object().bytes_of_block() } as isize);
+                entry
+            }
+            _ => entry,
+        }
+    }
+
     /// Gives back what [`Storage::hand_on`] left without an object.
     pub fn drop_unused(&mut self, guard: &Guard) {
         self.pages.drop_unused(guard);
@@ -164,8 +205,13 @@ impl<T: Term> Storage<T> {
     #[inline]
     pub fn settle(&mut self) {
         if self.uncounted.abs() >= COUNT_STEP {
-            self.usage.add_bytes(std::mem::take(&mut self.uncounted));
+            self.settle_all();
         }
+    }
+
+    /// Has the usage count all.
+    pub fn settle_all(&mut self) {
+        self.usage.add_bytes(std::mem::take(&mut self.uncounted));
     }
 }
 

@@ -226,7 +226,11 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
             let object = unsafe { T::from_word(entry.word) };
             key = Some(key_of(object, self.context.keypos));
             // SAFETY: as above.
-            match (self.change)(unsafe { Object::take(entry) }) {
+            let change = (self.change)(unsafe { Object::take(entry) });
+            if !matches!(change, Change::Keep) {
+                self.walk.directory.snapshots().prepare(locked, guard);
+            }
+            match change {
                 Change::Keep => slots.start += 1,
                 Change::Delete => {
                     locked.remove_slot(slots.start, self.context, guard);

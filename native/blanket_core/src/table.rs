@@ -10,13 +10,14 @@ use crate::bulk::{Batch, BulkMode};
 use crate::cursor::{Position, StepError, Walk};
 use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
-use crate::directory::{Directory, ProbeOf};
+use crate::directory::{Directory, Leaves, ProbeOf};
 use crate::discard::Unread;
 use crate::leaf::{Body, Context, Direction, Full, Group, Probe, Seek, collect, key_of};
 use crate::lock::{Contended, Intact, Torn};
 use crate::object::Object;
 use crate::objects::Objects;
 use crate::page::Source;
+use crate::snapshot::{HashView, OrderedView, hold_clock};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::term::Term;
 use crate::usage::Usage;
@@ -144,6 +145,15 @@ pub(crate) struct Store<T: Term> {
 pub(crate) enum AnyDirectory<T: Term> {
     Hash(HashDirectory<T>),
     Ordered(Box<OrderedDirectory<T>>),
+    /// Those of snapshots, which are read only.
+    HashView(HashView<T>),
+    OrderedView(OrderedView<T>),
+}
+
+impl<T: Term> AnyDirectory<T> {
+    pub fn is_view(&self) -> bool {
+        matches!(self, Self::HashView(_) | Self::OrderedView(_))
+    }
 }
 
 impl<T: Term> Store<T> {
@@ -170,7 +180,7 @@ pub struct Table<T: Term> {
     store: AtomicPtr<Store<T>>,
 }
 
-/// Runs the same code on either directory.
+/// Runs the same code on either directory, to change it.
 macro_rules! with_directory {
     ($store:expr, $directory:ident => $body:expr) => {
         match &$store.directory {
@@ -179,11 +189,38 @@ macro_rules! with_directory {
                 let $directory = &**$directory;
                 $body
             }
+            AnyDirectory::HashView(_) | AnyDirectory::OrderedView(_) => $crate::table::read_only(),
         }
     };
 }
 
 pub(crate) use with_directory;
+
+#[cold]
+pub(crate) fn read_only() -> ! {
+    panic!("a snapshot does not change")
+}
+
+/// Runs the same code on either directory, or a snapshot's, to read it; or other code for the kinds
+/// that are ordered.
+macro_rules! with_leaves {
+    ($store:expr, $directory:ident => $body:expr) => {
+        $crate::table::with_leaves!($store, hash $directory => $body, ordered $directory => $body)
+    };
+    ($store:expr, hash $hash:ident => $of_hash:expr, ordered $ordered:ident => $of_ordered:expr) => {
+        match &$store.directory {
+            AnyDirectory::Hash($hash) => $of_hash,
+            AnyDirectory::Ordered($ordered) => {
+                let $ordered = &**$ordered;
+                $of_ordered
+            }
+            AnyDirectory::HashView($hash) => $of_hash,
+            AnyDirectory::OrderedView($ordered) => $of_ordered,
+        }
+    };
+}
+
+pub(crate) use with_leaves;
 
 impl<T: Term> Table<T> {
     /// A table whose objects have their key at `keypos`, counted from 1.
@@ -214,20 +251,34 @@ impl<T: Term> Table<T> {
 
     /// The number of objects.
     pub fn len(&self) -> usize {
-        self.store(&pin()).usage.objects()
+        let guard = &pin();
+        let store = self.store(guard);
+        match &store.directory {
+            AnyDirectory::HashView(view) => view.len(self.keypos()),
+            AnyDirectory::OrderedView(view) => view.len(self.keypos()),
+            _ => store.usage.objects(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes that the table holds, its own structures included.
+    /// The bytes that the table holds, its own structures included. Of a snapshot, those of the leaves
+    /// that were set aside for it, with what they still share with the table.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + size_of::<Store<T>>() + self.store(&pin()).usage.bytes()
+        let guard = &pin();
+        let store = self.store(guard);
+        let held = match &store.directory {
+            AnyDirectory::HashView(view) => view.bytes(),
+            AnyDirectory::OrderedView(view) => view.bytes(),
+            _ => store.usage.bytes(),
+        };
+        size_of::<Self>() + size_of::<Store<T>>() + held
     }
 
     pub fn member(&self, key: T, guard: &Guard) -> Result<bool, Contended> {
-        with_directory!(self.store(guard), directory => {
+        with_leaves!(self.store(guard), directory => {
             read(directory, key, self.shape.keypos, guard, |_, slots, _| Ok(!slots.is_empty()))
         })
     }
@@ -246,7 +297,7 @@ impl<T: Term> Table<T> {
         key: T,
         guard: &'g Guard,
     ) -> Result<(), Contended> {
-        with_directory!(self.store(guard), directory => {
+        with_leaves!(self.store(guard), directory => {
             read(directory, key, self.shape.keypos, guard, |body, slots, intact| {
                 collect(body, slots, intact, guard, found)
             })
@@ -386,20 +437,20 @@ impl<T: Term> Table<T> {
 
     /// Fills in the objects of the first key.
     pub fn first<'g>(&self, found: &mut Objects<'g, T>, guard: &'g Guard) -> Result<(), Contended> {
-        with_directory!(self.store(guard), directory => {
+        with_leaves!(self.store(guard), directory => {
             self.walk(directory, Direction::Forward).step(found, Seek::Start, guard)
         })
     }
 
     /// Fills in the objects of the last key; in the hash kinds, of the first.
     pub fn last<'g>(&self, found: &mut Objects<'g, T>, guard: &'g Guard) -> Result<(), Contended> {
-        match &self.store(guard).directory {
-            AnyDirectory::Hash(_) => self.first(found, guard),
-            AnyDirectory::Ordered(directory) => {
-                self.walk(&**directory, Direction::Backward)
-                    .step(found, Seek::End, guard)
+        with_leaves!(
+            self.store(guard),
+            hash _directory => self.first(found, guard),
+            ordered directory => {
+                self.walk(directory, Direction::Backward).step(found, Seek::End, guard)
             }
-        }
+        )
     }
 
     /// Fills in the objects of the key behind `key`, which has to be in the table if its kind is a
@@ -410,19 +461,12 @@ impl<T: Term> Table<T> {
         key: T,
         guard: &'g Guard,
     ) -> Result<(), StepError> {
-        match &self.store(guard).directory {
-            AnyDirectory::Hash(directory) => {
-                let walk = self.walk(directory, Direction::Forward);
-                match walk.step_from(found, key, guard)? {
-                    true => Ok(()),
-                    false => Err(StepError::NoSuchKey),
-                }
-            }
-            AnyDirectory::Ordered(directory) => {
-                let walk = self.walk(&**directory, Direction::Forward);
-                walk.step_from(found, key, guard)?;
-                Ok(())
-            }
+        let is_there = with_leaves!(self.store(guard), directory => {
+            self.walk(directory, Direction::Forward).step_from(found, key, guard)?
+        });
+        match is_there || self.kind() == Kind::OrderedSet {
+            true => Ok(()),
+            false => Err(StepError::NoSuchKey),
         }
     }
 
@@ -433,7 +477,7 @@ impl<T: Term> Table<T> {
         key: T,
         guard: &'g Guard,
     ) -> Result<(), Contended> {
-        with_directory!(self.store(guard), directory => {
+        with_leaves!(self.store(guard), directory => {
             self.walk(directory, Direction::Forward).step_from(found, key, guard)?;
         });
         Ok(())
@@ -446,14 +490,15 @@ impl<T: Term> Table<T> {
         key: T,
         guard: &'g Guard,
     ) -> Result<(), StepError> {
-        match &self.store(guard).directory {
-            AnyDirectory::Hash(_) => self.next(found, key, guard),
-            AnyDirectory::Ordered(directory) => {
-                let walk = self.walk(&**directory, Direction::Backward);
+        with_leaves!(
+            self.store(guard),
+            hash _directory => self.next(found, key, guard),
+            ordered directory => {
+                let walk = self.walk(directory, Direction::Backward);
                 walk.step_from(found, key, guard)?;
                 Ok(())
             }
-        }
+        )
     }
 
     /// Appends objects from `from` on to `out`: about `max`, more only to complete a key of few
@@ -484,34 +529,42 @@ impl<T: Term> Table<T> {
         guard: &'g Guard,
         out: &mut Vec<Object<T>>,
     ) -> Result<Option<Position<'g, T>>, Contended> {
-        match &self.store(guard).directory {
-            AnyDirectory::Hash(directory) => self
-                .walk(directory, Direction::Forward)
-                .scan(from, None, max, guard, out),
-            AnyDirectory::Ordered(directory) => {
+        with_leaves!(
+            self.store(guard),
+            hash directory => {
+                self.walk(directory, Direction::Forward).scan(from, None, max, guard, out)
+            },
+            ordered directory => {
                 let until = until.map(ProbeOf::<T, OrderedDirectory<T>>::of);
-                self.walk(&**directory, direction)
-                    .scan(from, until.as_ref(), max, guard, out)
+                self.walk(directory, direction).scan(from, until.as_ref(), max, guard, out)
             }
-        }
-    }
-
-    /// The way through an ordered table; `None` where the table is not.
-    pub(crate) fn ordered<'g>(&self, guard: &'g Guard) -> Option<Walk<'g, OrderedDirectory<T>>> {
-        match &self.store(guard).directory {
-            AnyDirectory::Hash(_) => None,
-            AnyDirectory::Ordered(directory) => Some(self.walk(directory, Direction::Forward)),
-        }
+        )
     }
 
     /// Deletes all objects at one instant, whatever their number.
     pub fn clear(&self) -> Discarded<T> {
         let empty = Arc::new(Store::new(Arc::clone(&self.shape)));
+        // A snapshot of several tables comes before it or after it in all of them.
+        let _no_snapshot = hold_clock();
         let old = self
             .store
             .swap(Arc::into_raw(empty).cast_mut(), Ordering::AcqRel);
         // SAFETY: the pointer came from `Arc::into_raw`, and the swap gave us its reference.
         Discarded::new(unsafe { Arc::from_raw(old) })
+    }
+
+    /// A table of the same shape.
+    pub(crate) fn with_directory_of_its_own(&self, directory: AnyDirectory<T>) -> Self {
+        let shape = Arc::clone(&self.shape);
+        let store = Store {
+            shape: Arc::clone(&shape),
+            directory,
+            usage: Arc::default(),
+        };
+        Table {
+            shape,
+            store: AtomicPtr::new(Arc::into_raw(Arc::new(store)).cast_mut()),
+        }
     }
 
     /// The store, to be held beyond the guard.
@@ -563,6 +616,7 @@ impl<T: Term> Table<T> {
             if !locked.body(guard).covers(&probe) {
                 continue;
             }
+            directory.snapshots().prepare(&mut locked, guard);
             let before = locked.body(guard).len();
             match change(&mut locked.group(probe, context, guard)) {
                 Ok(result) => {
@@ -584,7 +638,7 @@ impl<T: Term> Table<T> {
 
 /// Reads the group of one key.
 #[inline(always)]
-fn read<'g, T: Term, D: Directory<T>, R>(
+fn read<'g, T: Term, D: Leaves<T>, R>(
     directory: &'g D,
     key: T,
     keypos: usize,
@@ -593,9 +647,10 @@ fn read<'g, T: Term, D: Directory<T>, R>(
 ) -> Result<R, Contended> {
     let probe = ProbeOf::<T, D>::of(key);
     loop {
-        let found = directory.leaf(&probe, guard).read(
+        let leaf = directory.leaf(&probe, guard);
+        let found = leaf.read(
             guard,
-            |body| body.covers(&probe),
+            |body| directory.shows(leaf) && body.covers(&probe),
             |body, intact| {
                 let slots = body.group(&probe, keypos, intact, guard)?;
                 read(body, slots, intact)

@@ -77,11 +77,25 @@ pub trait Term: Copy + Send + Sync + 'static {
     /// The tuple lives in a block.
     unsafe fn bytes_of_block(self) -> usize;
 
-    /// Frees a block.
+    /// Has the block be freed once more before it is gone. Nobody writes to it until then.
     ///
     /// # Safety
     ///
-    /// The tuple lives in a block, which is freed once, and nobody uses the tuple any more.
+    /// The tuple lives in a block, which is not freed meanwhile.
+    unsafe fn share_block(self);
+
+    /// Whether a block is to be freed more than once.
+    ///
+    /// # Safety
+    ///
+    /// The tuple lives in a block.
+    unsafe fn is_block_shared(self) -> bool;
+
+    /// Frees a block, once for its maker and once for each time that it was shared.
+    ///
+    /// # Safety
+    ///
+    /// The tuple lives in a block, and whoever this is for uses the tuple no more.
     unsafe fn free_block(self);
 }
 
@@ -139,7 +153,7 @@ impl Encoding {
     /// Bytes beyond these are dropped: the keys' own comparison decides then.
     pub const MAX: usize = 40;
 
-    const EMPTY: Self = Encoding {
+    pub(crate) const EMPTY: Self = Encoding {
         words: [0; Self::MAX / WORD + 1],
         len: 0,
     };

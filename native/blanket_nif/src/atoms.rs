@@ -37,6 +37,7 @@ rustler::atoms! {
     owner,
     heir,
     size,
+    snapshot,
     memory,
     read_concurrency,
     write_concurrency,

@@ -11,7 +11,8 @@
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use rustler::sys::{self, ErlNifEnv};
 use smallvec::SmallVec;
@@ -26,7 +27,8 @@ const ALLOCATION: usize = WORD;
 
 /// Bytes of a block for a tuple of these elements, if it is plain.
 ///
-/// A block is a word that says its bytes, and behind it the words of the tuple, its own first.
+/// A block is a word that says its bytes and how often it is shared, and behind it the words of the
+/// tuple, its own first.
 #[inline]
 pub fn bytes(elements: &[BeamTerm]) -> Option<usize> {
     Some((words(elements)? + 1) * WORD + ALLOCATION)
@@ -101,21 +103,57 @@ pub fn new(elements: &[BeamTerm], bytes: usize) -> BeamTerm {
     }
 }
 
+/// The bits of the first word that say the bytes. Those above count the shares beyond the first.
+const BYTES_BITS: u32 = 40;
+const SHARE: u64 = 1 << BYTES_BITS;
+
 /// # Safety
 ///
-/// `block` came from [`new`].
-pub unsafe fn bytes_of(block: BeamTerm) -> usize {
-    // SAFETY: the word before the tuple's.
-    unsafe { *address(block.word()).sub(1) as usize }
+/// `block` came from [`new`] and is alive.
+unsafe fn first_word<'a>(block: BeamTerm) -> &'a AtomicU64 {
+    // SAFETY: the word before the tuple's, which is only used so once others know the block.
+    unsafe { AtomicU64::from_ptr(address(block.word()).sub(1)) }
 }
 
 /// # Safety
 ///
-/// `block` came from [`new`], is freed once, and nobody uses it any more.
-pub unsafe fn free(block: BeamTerm) {
+/// `block` came from [`new`].
+pub unsafe fn bytes_of(block: BeamTerm) -> usize {
     // SAFETY: as promised.
+    (unsafe { first_word(block) }.load(Relaxed) & (SHARE - 1)) as usize
+}
+
+/// See [`blanket_core::Term::share_block`].
+///
+/// # Safety
+///
+/// `block` came from [`new`].
+pub unsafe fn share(block: BeamTerm) {
+    // SAFETY: as promised.
+    unsafe { first_word(block) }.fetch_add(SHARE, Relaxed);
+}
+
+/// # Safety
+///
+/// `block` came from [`new`].
+#[inline]
+pub unsafe fn is_shared(block: BeamTerm) -> bool {
+    // SAFETY: as promised.
+    unsafe { first_word(block) }.load(Acquire) >= SHARE
+}
+
+/// See [`blanket_core::Term::free_block`].
+///
+/// # Safety
+///
+/// `block` came from [`new`], and is freed no more often than it was made and shared.
+pub unsafe fn free(block: BeamTerm) {
+    // SAFETY: as promised: who finds no share but its own is the last to know the block.
     unsafe {
         let bytes = bytes_of(block);
+        if is_shared(block) && first_word(block).fetch_sub(SHARE, AcqRel) >= SHARE {
+            return;
+        }
         dealloc(address(block.word()).sub(1).cast(), layout(bytes));
     }
 }

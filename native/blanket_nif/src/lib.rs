@@ -19,6 +19,7 @@ mod raw;
 mod reaper;
 mod registry;
 mod resource;
+mod snapshot;
 mod term;
 mod trail;
 mod yielding;

@@ -31,6 +31,8 @@ pub enum Protection {
     Protected,
     Private,
     Dead,
+    /// A snapshot: who may read it is for its table to say.
+    Snapshot,
 }
 
 /// What every call checks first.
@@ -38,6 +40,8 @@ pub struct Access {
     protection: AtomicU8,
     /// The owner's pid word; 0 for none.
     owner: AtomicU64,
+    /// What the protection was before the table was deleted.
+    last: AtomicU8,
 }
 
 impl Access {
@@ -45,6 +49,7 @@ impl Access {
         Access {
             protection: AtomicU8::new(protection as u8),
             owner: AtomicU64::new(0),
+            last: AtomicU8::new(protection as u8),
         }
     }
 
@@ -63,17 +68,34 @@ impl Access {
     fn may(&self, open_to_all: u8, caller: impl FnOnce() -> u64) -> bool {
         let protection = self.protection.load(Ordering::Acquire);
         protection <= open_to_all
-            || protection != Protection::Dead as u8
+            || protection <= Protection::Private as u8
                 && self.owner.load(Ordering::Acquire) == caller()
     }
 
     pub fn protection(&self) -> Protection {
-        match self.protection.load(Ordering::Acquire) {
+        Self::named(self.protection.load(Ordering::Acquire))
+    }
+
+    /// The protection of a table, which may be deleted.
+    pub fn last_protection(&self) -> Protection {
+        match self.protection() {
+            Protection::Dead => Self::named(self.last.load(Ordering::Acquire)),
+            protection => protection,
+        }
+    }
+
+    fn named(protection: u8) -> Protection {
+        match protection {
             0 => Protection::Public,
             1 => Protection::Protected,
             2 => Protection::Private,
+            4 => Protection::Snapshot,
             _ => Protection::Dead,
         }
+    }
+
+    pub fn is_owner(&self, pid: u64) -> bool {
+        self.owner.load(Ordering::Acquire) == pid
     }
 
     fn is_dead(&self) -> bool {
@@ -81,6 +103,9 @@ impl Access {
     }
 
     fn set_protection(&self, protection: Protection) {
+        if protection != Protection::Dead {
+            self.last.store(protection as u8, Ordering::Release);
+        }
         self.protection.store(protection as u8, Ordering::Release);
     }
 
@@ -358,6 +383,7 @@ impl<'t> Locked<'t> {
     /// From here on nobody may use the table; its objects go when the reaper comes to it.
     pub fn delete(&mut self) {
         self.table.access.set_protection(Protection::Dead);
+        self.table.table.end_snapshot();
         self.forget_owner();
         self.state.heir = Heir::None;
         if let Some(kept) = self.state.kept.take() {

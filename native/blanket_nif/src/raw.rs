@@ -10,6 +10,7 @@ use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 use crate::atoms;
 use crate::registry;
 use crate::resource::{self, Borrowed, TableResource};
+use crate::snapshot;
 use crate::term::{self, BeamTerm};
 
 pub type Function = unsafe extern "C" fn(*mut ErlNifEnv, c_int, *const ErlNifTerm) -> ErlNifTerm;
@@ -47,7 +48,8 @@ impl<'a> Call<'a> {
     #[inline]
     pub fn table_to_read(&self) -> Result<Table<'a>, Failure> {
         let table = self.table()?;
-        let allowed = table.access.may_read(|| self.caller());
+        let caller = || self.caller();
+        let allowed = table.access.may_read(caller) || snapshot::may_read(&table, caller);
         allowed.then_some(table).ok_or(Failure::BadArg)
     }
 
@@ -57,6 +59,11 @@ impl<'a> Call<'a> {
         let table = self.table()?;
         let allowed = table.access.may_write(|| self.caller());
         allowed.then_some(table).ok_or(Failure::BadArg)
+    }
+
+    /// The first argument, a table that is told about and not read.
+    pub fn any_table(&self) -> Result<Table<'a>, Failure> {
+        self.table()
     }
 
     #[inline(always)]

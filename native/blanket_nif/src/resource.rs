@@ -35,6 +35,8 @@ pub struct TableResource {
     pub options: Options,
     pub ownership: Mutex<Ownership>,
     pub fixations: Mutex<Fixations>,
+    /// The table that this is a snapshot of.
+    pub origin: Option<TableRef>,
 }
 
 /// What the creator asked for and `info` reports; the engine needs none of it. All immediates.
@@ -53,6 +55,7 @@ impl Drop for TableResource {
         // The last reference may go on a scheduler thread, in a garbage collection.
         // SAFETY: taken once, here.
         let table = unsafe { ManuallyDrop::take(&mut self.table) };
+        table.end_snapshot();
         reaper::run(Box::new(move || drop(table)));
     }
 }

@@ -582,6 +582,17 @@ impl Term for BeamTerm {
         unsafe { block::bytes_of(self) }
     }
 
+    unsafe fn share_block(self) {
+        // SAFETY: as promised.
+        unsafe { block::share(self) }
+    }
+
+    #[inline]
+    unsafe fn is_block_shared(self) -> bool {
+        // SAFETY: as promised.
+        unsafe { block::is_shared(self) }
+    }
+
     unsafe fn free_block(self) {
         // SAFETY: passed on.
         unsafe { block::free(self) }

@@ -25,9 +25,12 @@ defmodule Blanket.Table.SurfaceTest do
     get: 2,
     get: 3,
     lookup_many: 2,
+    release: 1,
+    snapshot: 1,
     stream: 1,
     stream: 2,
-    update: 4
+    update: 4,
+    with_snapshot: 2
   ]
 
   # They print, and ask.

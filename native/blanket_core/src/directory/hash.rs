@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crossbeam_epoch::{Atomic, Guard, Owned};
 
-use super::Directory;
+use super::{Directory, Leaves};
 use crate::discard::defer_discard;
 use crate::hint::Generation;
 use crate::leaf::hash::{HashBody, HashProbe, hash_of};
 use crate::leaf::{Context, Leaf, Locked, Seek};
 use crate::lock::VersionLock;
+use crate::snapshot::Snapshots;
 use crate::storage::Storage;
 use crate::sync::{AtomicPtr, AtomicUsize, Mutex, Ordering};
 use crate::term::Term;
@@ -34,6 +35,7 @@ impl<T: Term> Places<T> {
 
 pub(crate) struct HashDirectory<T: Term> {
     places: Atomic<Places<T>>,
+    snapshots: Snapshots<T, HashBody>,
     leaves: AtomicUsize,
     generation: Generation,
     /// Held by those who change the places.
@@ -41,9 +43,25 @@ pub(crate) struct HashDirectory<T: Term> {
     usage: Arc<Usage>,
 }
 
-impl<T: Term> Directory<T> for HashDirectory<T> {
+impl<T: Term> Leaves<T> for HashDirectory<T> {
     type Body = HashBody;
 
+    #[inline]
+    fn generation(&self) -> Option<&Generation> {
+        Some(&self.generation)
+    }
+
+    #[inline]
+    fn leaf<'g>(&'g self, probe: &HashProbe<T>, guard: &'g Guard) -> &'g HashLeaf<T> {
+        self.leaf_of(probe.hash, guard)
+    }
+
+    fn leaf_at<'g>(&'g self, seek: &Seek<HashProbe<T>>, guard: &'g Guard) -> &'g HashLeaf<T> {
+        self.leaf_of(hash_of(seek), guard)
+    }
+}
+
+impl<T: Term> Directory<T> for HashDirectory<T> {
     fn new(usage: &Arc<Usage>) -> Self {
         let leaf = Box::new(Leaf::new(
             HashBody::empty(),
@@ -55,6 +73,7 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
                 depth: 0,
                 leaves: Box::new([AtomicPtr::new(Box::into_raw(leaf))]),
             }),
+            snapshots: Snapshots::none(),
             leaves: AtomicUsize::new(1),
             generation: Generation::new(),
             changing: Mutex::new(()),
@@ -63,17 +82,8 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
     }
 
     #[inline]
-    fn generation(&self) -> &Generation {
-        &self.generation
-    }
-
-    #[inline]
-    fn leaf<'g>(&'g self, probe: &HashProbe<T>, guard: &'g Guard) -> &'g HashLeaf<T> {
-        self.leaf_of(probe.hash, guard)
-    }
-
-    fn leaf_at<'g>(&'g self, seek: &Seek<HashProbe<T>>, guard: &'g Guard) -> &'g HashLeaf<T> {
-        self.leaf_of(hash_of(seek), guard)
+    fn snapshots(&self) -> &Snapshots<T, HashBody> {
+        &self.snapshots
     }
 
     fn splits_ahead(
@@ -106,11 +116,8 @@ impl<T: Term> Directory<T> for HashDirectory<T> {
         full.storage().drop_unused(guard);
 
         let (prefix, depth) = (upper.prefix(), upper.depth());
-        let leaf = Box::into_raw(Box::new(Leaf::new(
-            upper,
-            storage,
-            VersionLock::new_locked(),
-        )));
+        let leaf = Leaf::new(upper, storage, VersionLock::new_locked()).stamped(full.stamp());
+        let leaf = Box::into_raw(Box::new(leaf));
         self.place(leaf, prefix, depth, guard);
         full.replace_body(lower, guard);
         full.renew_slab(context.bounds, guard);

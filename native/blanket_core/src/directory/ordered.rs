@@ -10,14 +10,15 @@ use std::sync::Arc;
 
 use crossbeam_epoch::{Atomic, Guard, Owned, default_collector};
 
-use super::Directory;
 use super::branch::{Branch, LeafPointer};
+use super::{Directory, Leaves};
 use crate::discard::defer_drop;
 use crate::hint::Generation;
 use crate::leaf::ordered::{OrderedBody, OrderedProbe, Separator, Span};
 use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Rank, Seek, key_of};
 use crate::lock::VersionLock;
 use crate::page::Source;
+use crate::snapshot::Snapshots;
 use crate::storage::Storage;
 use crate::sync::{AtomicUsize, Mutex, Ordering, SkipList};
 use crate::term::Term;
@@ -125,6 +126,7 @@ impl<T: Term> Drop for Place<T> {
 pub(crate) struct OrderedDirectory<T: Term> {
     /// Never empty: the lowest branch stays, as does the lowest leaf.
     branches: SkipList<LowKey<T>, Place<T>>,
+    snapshots: Snapshots<T, OrderedBody<T>>,
     count: AtomicUsize,
     generation: Generation,
     /// Held by those who change branches.
@@ -132,12 +134,34 @@ pub(crate) struct OrderedDirectory<T: Term> {
     usage: Arc<Usage>,
 }
 
-impl<T: Term> Directory<T> for OrderedDirectory<T> {
+impl<T: Term> Leaves<T> for OrderedDirectory<T> {
     type Body = OrderedBody<T>;
 
+    #[inline]
+    fn generation(&self) -> Option<&Generation> {
+        Some(&self.generation)
+    }
+
+    #[inline]
+    fn leaf<'g>(&'g self, probe: &OrderedProbe<T>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
+        self.last_leaf(Some(probe), true, guard)
+    }
+
+    fn leaf_at<'g>(&'g self, seek: &Seek<OrderedProbe<T>>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
+        match seek {
+            Seek::Start | Seek::Hash(_) => self.lowest_leaf(guard),
+            Seek::End => self.last_leaf(None, true, guard),
+            Seek::From(probe) | Seek::After(probe) => self.leaf(probe, guard),
+            Seek::Before(probe) => self.last_leaf(Some(probe), false, guard),
+        }
+    }
+}
+
+impl<T: Term> Directory<T> for OrderedDirectory<T> {
     fn new(usage: &Arc<Usage>) -> Self {
         let directory = OrderedDirectory {
             branches: SkipList::new(default_collector().clone()),
+            snapshots: Snapshots::none(),
             count: AtomicUsize::new(1),
             generation: Generation::new(),
             changing: Mutex::new(()),
@@ -157,22 +181,8 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
     }
 
     #[inline]
-    fn generation(&self) -> &Generation {
-        &self.generation
-    }
-
-    #[inline]
-    fn leaf<'g>(&'g self, probe: &OrderedProbe<T>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
-        self.last_leaf(Some(probe), true, guard)
-    }
-
-    fn leaf_at<'g>(&'g self, seek: &Seek<OrderedProbe<T>>, guard: &'g Guard) -> &'g OrderedLeaf<T> {
-        match seek {
-            Seek::Start | Seek::Hash(_) => self.lowest_leaf(guard),
-            Seek::End => self.last_leaf(None, true, guard),
-            Seek::From(probe) | Seek::After(probe) => self.leaf(probe, guard),
-            Seek::Before(probe) => self.last_leaf(Some(probe), false, guard),
-        }
+    fn snapshots(&self) -> &Snapshots<T, OrderedBody<T>> {
+        &self.snapshots
     }
 
     /// Only the keys that are there can say where.
@@ -229,7 +239,8 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
 
         let room = |used: usize| (used + used / 2).clamp(8, bounds.ordered_leaf);
         let upper = OrderedBody::build(upper, room(moved.len()), &moved, keypos);
-        let leaf = LeafPointer::new(Leaf::new(upper, storage, VersionLock::new_locked()));
+        let leaf = Leaf::new(upper, storage, VersionLock::new_locked()).stamped(full.stamp());
+        let leaf = LeafPointer::new(leaf);
         // SAFETY: the leaf was just made, and is the one above the leaf that is split and locked.
         unsafe { self.place(leaf, &separator.probe(), bounds.branch, guard) };
         let kept = OrderedBody::build(lower, room(middle), &entries[..middle], keypos);
@@ -264,6 +275,9 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         if !lower_body.covers_seek(&below) || used > most / 2 && body.used() > 0 {
             return;
         }
+        let instant = self.snapshots.instant();
+        self.snapshots.freeze(&mut thin, instant, guard);
+        self.snapshots.freeze(&mut lower, instant, guard);
         let mut entries = lower_body.entries(0..lower_body.used());
         let thin_entries = body.entries(0..body.used());
         entries.extend(thin_entries.into_iter().map(|entry| match entry.page {

@@ -6,7 +6,7 @@
 //! keep the order, and a traversal can go on at a hash. No slot between an entry's home and its
 //! place is vacant.
 
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use crossbeam_epoch::Guard;
 
@@ -217,6 +217,15 @@ fn scale(head: u64, depth: u32, capacity: usize) -> usize {
 
 impl<T: Term> Body<T> for HashBody {
     type Probe = HashProbe<T>;
+    type Low = u64;
+
+    fn low(&self) -> u64 {
+        self.prefix
+    }
+
+    fn bound(seek: &Seek<HashProbe<T>>) -> Bound<u64> {
+        Bound::Included(hash_of(seek))
+    }
 
     #[inline]
     fn covers(&self, probe: &HashProbe<T>) -> bool {
@@ -371,6 +380,27 @@ impl<T: Term> Body<T> for HashBody {
         }
         let entries = self.occupied();
         Some(Self::build(self.depth, self.prefix, capacity, entries))
+    }
+
+    fn copied(&self, mut entry: impl FnMut(Entry) -> Entry) -> Self {
+        let slots = self.slots.iter().enumerate().map(|(at, _)| {
+            let (head, word) = (self.head(at), self.word(at));
+            if word == 0 {
+                return Slot::vacant();
+            }
+            let Entry { word, page } = entry(entry_of(head, word));
+            Slot {
+                head: AtomicU64::new(head & !PAGE_MASK | u64::from(page)),
+                word: AtomicU64::new(word),
+            }
+        });
+        HashBody {
+            depth: self.depth,
+            prefix: self.prefix,
+            capacity: self.capacity,
+            len: AtomicUsize::new(self.len.load(Ordering::Relaxed)),
+            slots: slots.collect(),
+        }
     }
 
     fn shrunk(&self, _keypos: usize, _guard: &Guard) -> Option<Self> {

@@ -6,7 +6,7 @@
 //! equal.
 
 use std::cmp::Ordering as Order;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
@@ -121,6 +121,55 @@ impl<T: Term> Span<T> {
         }
     }
 }
+
+/// Where a leaf begins.
+pub(crate) struct Low<T: Term> {
+    encoding: Encoding,
+    /// `None` is below every key.
+    key: Option<T>,
+    /// What the key lives in, but for one that is searched for.
+    _separator: Option<Arc<Separator<T>>>,
+}
+
+impl<T: Term> Low<T> {
+    const LOWEST: Self = Low {
+        encoding: Encoding::EMPTY,
+        key: None,
+        _separator: None,
+    };
+
+    fn at(probe: &OrderedProbe<T>) -> Self {
+        Low {
+            encoding: probe.encoding,
+            key: Some(probe.key),
+            _separator: None,
+        }
+    }
+}
+
+impl<T: Term> Ord for Low<T> {
+    fn cmp(&self, other: &Self) -> Order {
+        let order = self.encoding.compare(&other.encoding);
+        order.then_with(|| match (self.key, other.key) {
+            (Some(one), Some(two)) => one.compare(two),
+            (one, two) => one.is_some().cmp(&two.is_some()),
+        })
+    }
+}
+
+impl<T: Term> PartialOrd for Low<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T: Term> PartialEq for Low<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T: Term> Eq for Low<T> {}
 
 pub(crate) struct OrderedBody<T: Term> {
     pub span: Span<T>,
@@ -262,6 +311,26 @@ fn shift(words: &[AtomicU64], range: Range<usize>, up: bool) {
 
 impl<T: Term> Body<T> for OrderedBody<T> {
     type Probe = OrderedProbe<T>;
+    type Low = Low<T>;
+
+    fn low(&self) -> Low<T> {
+        match &self.span.low {
+            None => Low::LOWEST,
+            Some(separator) => Low {
+                _separator: Some(Arc::clone(separator)),
+                ..Low::at(&separator.probe())
+            },
+        }
+    }
+
+    fn bound(seek: &Seek<OrderedProbe<T>>) -> Bound<Low<T>> {
+        match seek {
+            Seek::Start | Seek::Hash(_) => Bound::Included(Low::LOWEST),
+            Seek::End => Bound::Unbounded,
+            Seek::From(probe) | Seek::After(probe) => Bound::Included(Low::at(probe)),
+            Seek::Before(probe) => Bound::Excluded(Low::at(probe)),
+        }
+    }
 
     /// The directory answers no leaf whose keys begin above what it was asked for, and where a
     /// leaf's keys begin never changes: so only their end is looked at.
@@ -399,6 +468,21 @@ impl<T: Term> Body<T> for OrderedBody<T> {
         let most = context.bounds.ordered_leaf;
         let capacity = entries.max(self.capacity() * 2).min(most);
         (self.capacity() < most).then(|| self.rebuilt(self.span.clone(), capacity, context.keypos))
+    }
+
+    fn copied(&self, mut entry: impl FnMut(Entry) -> Entry) -> Self {
+        let copy = |numbers: &AtomicU64| AtomicU64::new(numbers.load(Ordering::Relaxed));
+        let used = self.used();
+        OrderedBody {
+            span: self.span.clone(),
+            removed: self.removed,
+            skip: self.skip,
+            len: AtomicUsize::new(used),
+            heads: self.heads[..used].iter().map(copy).collect(),
+            objects: (0..used)
+                .map(|slot| AtomicU64::new(packed(entry(self.at(slot)))))
+                .collect(),
+        }
     }
 
     fn shrunk(&self, keypos: usize, _guard: &Guard) -> Option<Self> {

@@ -249,6 +249,14 @@ impl Term for Num {
         BYTES
     }
 
+    unsafe fn share_block(self) {
+        unreachable!("no model takes a snapshot");
+    }
+
+    unsafe fn is_block_shared(self) -> bool {
+        false
+    }
+
     unsafe fn free_block(self) {
         self.free();
     }

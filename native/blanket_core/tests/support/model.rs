@@ -8,6 +8,7 @@ use blanket_core::Kind;
 
 use super::value::{Value, compare};
 
+#[derive(Clone)]
 pub struct Model {
     kind: Kind,
     keypos: usize,
@@ -16,12 +17,14 @@ pub struct Model {
 }
 
 /// The objects of each key in the order of their insertion; never an empty vector.
+#[derive(Clone)]
 enum Objects {
     Matched(HashMap<Value, Vec<Value>>),
     Ordered(BTreeMap<Ordered, Vec<Value>>),
 }
 
 /// A value that equals what it compares equal to.
+#[derive(Clone)]
 struct Ordered(Value);
 
 impl Ord for Ordered {

@@ -33,6 +33,8 @@ struct Node<const MASK: u64> {
     canary: AtomicU64,
     /// Of a tuple in a block, the block.
     block: AtomicPtr<Nodes<MASK>>,
+    /// How often the block is to be freed beyond the first time.
+    shares: AtomicUsize,
     /// It is a caller's, and no table's: operations on it may be made to fail.
     passed_in: bool,
     shape: Shape<Element<MASK>>,
@@ -206,6 +208,9 @@ impl<const MASK: u64> Term for Plain<MASK> {
     }
 
     unsafe fn set_element(self, index: usize, element: Self) {
+        let node = self.node();
+        let is_shared = node.shares.load(SeqCst) > 0 && !node.block.load(Relaxed).is_null();
+        assert!(!is_shared, "a block that is shared is written");
         let old = self.tuple()[index].0.swap(element.0.cast_mut(), Relaxed);
         assert!(Plain(old).is_immediate() && element.is_immediate());
     }
@@ -229,7 +234,23 @@ impl<const MASK: u64> Term for Plain<MASK> {
         tuple_size(self.elements())
     }
 
+    unsafe fn share_block(self) {
+        assert!(!self.node().block.load(Relaxed).is_null());
+        self.node().shares.fetch_add(1, SeqCst);
+    }
+
+    unsafe fn is_block_shared(self) -> bool {
+        self.node().shares.load(SeqCst) > 0
+    }
+
     unsafe fn free_block(self) {
+        let is_shared = |shares: usize| shares.checked_sub(1);
+        if (self.node().shares)
+            .fetch_update(SeqCst, SeqCst, is_shared)
+            .is_ok()
+        {
+            return;
+        }
         let block = self.node().block.swap(ptr::null_mut(), Relaxed);
         assert!(!block.is_null(), "a block is freed that is none, or twice");
         // SAFETY: it came from `Box::into_raw`.
@@ -324,6 +345,7 @@ impl<const MASK: u64> Filling<'_, MASK> {
         let node = Box::into_raw(Box::new(Node {
             canary: AtomicU64::new(ALIVE),
             block: AtomicPtr::default(),
+            shares: AtomicUsize::new(0),
             passed_in: self.passed_in,
             shape,
         }));

@@ -71,14 +71,14 @@ impl Program {
         panic!("seed {seed} of {self:?} (hash mask {MASK:#x}): {failure}\nafter {ops:#?}");
     }
 
-    fn bounds(&self) -> Bounds {
+    pub fn bounds(&self) -> Bounds {
         match self.tiny {
             true => tiny_bounds(),
             false => Bounds::default(),
         }
     }
 
-    fn generate(&self, seed: u64) -> Vec<Op> {
+    pub fn generate(&self, seed: u64) -> Vec<Op> {
         let mut rng = Rng::new(seed);
         // Phases of growing and of shrinking.
         let mut growing = true;

@@ -23,7 +23,8 @@ pub fn insert(call: &Call<'_>, table: Table<'_>, mode: BulkMode) -> Answer {
         objects.push(write::object(call, &table, head)?);
         rest = tail;
     }
-    if rest == BeamTerm::nil() {
+    // Where there are snapshots, each object may have its leaf frozen, which takes its time.
+    if rest == BeamTerm::nil() && (objects.len() <= 1 || !table.table.has_snapshots()) {
         let inserted = objects.is_empty() || table.table.insert_all(&objects, mode, call.guard)?;
         return Ok(boolean(inserted));
     }

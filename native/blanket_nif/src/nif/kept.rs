@@ -5,7 +5,7 @@
 //! `why` is `:not_owner`, `:not_kept`, `:already_kept`, `:already_owned` or `:noproc`; a table that
 //! is deleted is a badarg.
 
-use rustler::{Atom, Encoder, Env, LocalPid, NifResult, Term};
+use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
 
 use super::lifecycle::lock;
 use crate::atoms;
@@ -22,6 +22,7 @@ fn keep<'a>(
     reference: Term<'a>,
     data: Term<'a>,
 ) -> NifResult<Term<'a>> {
+    refuse_snapshot(&table)?;
     let mut locked = lock(env, &table)?;
     let answer =
         check_owner(env, &locked).and_then(|()| locked.keep(reference.into(), data.into()));
@@ -79,6 +80,7 @@ fn orphan<'a>(env: Env<'a>, table: TableRef) -> NifResult<Term<'a>> {
 /// Makes `pid` the owner of a table that has none, or whose owner is dead.
 #[rustler::nif]
 fn claim<'a>(env: Env<'a>, table: TableRef, pid: LocalPid) -> NifResult<Term<'a>> {
+    refuse_snapshot(&table)?;
     let answer = lock(env, &table)?.claim(*pid.as_c_arg());
     Ok(ok_or_error(env, answer))
 }
@@ -88,6 +90,14 @@ pub fn whose_heir<'a>(env: Env<'a>, locked: &Locked) -> Term<'a> {
     match locked.kept() {
         Some(kept) => (atoms::kept(), load(env, &kept.reference)).encode(env),
         None => rustler::types::atom::ok().encode(env),
+    }
+}
+
+/// A snapshot has the owner that it is given.
+fn refuse_snapshot(table: &TableRef) -> NifResult<()> {
+    match table.origin {
+        None => Ok(()),
+        Some(_) => Err(Error::BadArg),
     }
 }
 

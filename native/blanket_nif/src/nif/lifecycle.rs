@@ -20,6 +20,7 @@ use crate::fixation;
 use crate::ownership::{self, Access, Heir, Locked, Ownership, Protection};
 use crate::registry;
 use crate::resource::{Options, TableRef, TableResource};
+use crate::snapshot;
 use crate::term::{BeamTerm, Stored};
 use blanket_core::{Kind, Table};
 
@@ -55,6 +56,7 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
         },
         ownership: Mutex::new(Ownership::default()),
         fixations: Mutex::default(),
+        origin: None,
     });
     if named {
         free_name(env, name);
@@ -150,19 +152,26 @@ fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
         }
     };
     let passages = locked.passages();
+    // The objects of a snapshot have to be counted, which takes time.
+    let size = match table.origin {
+        Some(_) => atoms::undefined().encode(env),
+        None => table.table.len().encode(env),
+    };
+    let protection = match &table.origin {
+        Some(origin) => origin.access.last_protection(),
+        None => table.access.protection(),
+    };
     let facts = [
         (atoms::id(), table.encode(env)),
         (atoms::name(), immediate(env, table.name_term())),
         (atoms::named_table(), table.named.encode(env)),
         (atoms::type_(), kind_atom(table.table.kind()).encode(env)),
         (atoms::keypos(), table.table.keypos().encode(env)),
-        (
-            atoms::protection(),
-            protection_atom(table.access.protection()).encode(env),
-        ),
+        (atoms::protection(), protection_atom(protection).encode(env)),
         (atoms::owner(), owner),
         (atoms::heir(), heir),
-        (atoms::size(), table.table.len().encode(env)),
+        (atoms::snapshot(), table.origin.is_some().encode(env)),
+        (atoms::size(), size),
         (
             atoms::memory(),
             table.table.bytes().div_ceil(size_of::<usize>()).encode(env),
@@ -203,6 +212,9 @@ fn setopts<'a>(env: Env<'a>, table: TableRef, changes: (Term<'a>, Atom)) -> NifR
         Some(read_protection(protection)?)
     };
     let mut locked = lock_owned(env, &table)?;
+    if table.origin.is_some() {
+        return Err(Error::BadArg);
+    }
     if let Some(heir) = heir {
         locked.set_heir(heir);
     }
@@ -246,7 +258,7 @@ fn lock_owned<'t>(env: Env, table: &'t TableRef) -> NifResult<Locked<'t>> {
 
 pub fn check_read(env: Env, table: &TableRef) -> NifResult<()> {
     let caller = || ownership::pid_word(env.pid().as_c_arg());
-    if table.access.may_read(caller) {
+    if table.access.may_read(caller) || snapshot::may_read(table, caller) {
         Ok(())
     } else {
         Err(Error::BadArg)
@@ -329,6 +341,6 @@ fn protection_atom(protection: Protection) -> Atom {
     match protection {
         Protection::Public => atoms::public(),
         Protection::Protected => atoms::protected(),
-        Protection::Private | Protection::Dead => atoms::private(),
+        Protection::Private | Protection::Dead | Protection::Snapshot => atoms::private(),
     }
 }

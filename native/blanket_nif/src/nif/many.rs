@@ -134,7 +134,13 @@ impl DeleteMany {
         unseen: &mut BeamTerm,
         keys: &mut BeamTerm,
     ) -> Result<bool, Failure> {
-        for _ in 0..KEYS {
+        // Where there are snapshots, each key may have its leaf frozen, which takes its time.
+        let keys_at_once = if self.table.table.has_snapshots() {
+            1
+        } else {
+            KEYS
+        };
+        for _ in 0..keys_at_once {
             if let Some((_, rest)) = next(*unseen)? {
                 *unseen = rest;
                 continue;

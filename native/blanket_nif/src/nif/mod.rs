@@ -13,6 +13,7 @@ mod select;
 mod select_change;
 mod select_some;
 mod slot;
+mod snapshot;
 mod traverse;
 mod update;
 mod write;

@@ -1,0 +1,40 @@
+//! Snapshots, as terms name them: resources of tables that do not change. Who has taken one owns it, so
+//! that it ends with that process.
+
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use blanket_core::Table;
+use parking_lot::Mutex;
+
+use crate::ownership::{Access, Ownership, Protection};
+use crate::resource::{TableRef, TableResource};
+use crate::term::BeamTerm;
+
+/// A snapshot of `origin`, without an owner yet.
+pub fn new(origin: &TableRef, table: Table<BeamTerm>) -> TableRef {
+    TableRef::new(TableResource {
+        table: ManuallyDrop::new(table),
+        access: Access::new(Protection::Snapshot),
+        named: false,
+        name: AtomicU64::new(origin.name.load(Ordering::Acquire)),
+        options: origin.options,
+        ownership: Mutex::new(Ownership::default()),
+        fixations: Mutex::default(),
+        origin: Some(origin.clone()),
+    })
+}
+
+/// Whether `table` is a snapshot that may be read: by those who may read its table, or might have when
+/// that was deleted; of a private one that is the snapshot's owner.
+#[cold]
+pub fn may_read(table: &TableResource, caller: impl Fn() -> u64) -> bool {
+    let (Protection::Snapshot, Some(origin)) = (table.access.protection(), &table.origin) else {
+        return false;
+    };
+    match (origin.access.protection(), origin.access.last_protection()) {
+        (Protection::Dead, Protection::Private) => table.access.is_owner(caller()),
+        (Protection::Dead, _) => true,
+        _ => origin.access.may_read(caller),
+    }
+}

@@ -1,8 +1,8 @@
 //! The version lock alone, under loom: more threads, and more switches between them, than a table allows.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use loom::sync::atomic::AtomicU64;
 use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
@@ -25,7 +25,10 @@ impl Pair {
     /// Adds 1 to both. The lock is held.
     fn add(&self) {
         for number in &self.numbers {
-            number.store(number.load(Relaxed) + 1, Relaxed);
+            {
+                let new = number.load(Relaxed) + 1;
+                number.store(new, Relaxed)
+            };
         }
         self.lock.unlock();
     }
@@ -49,12 +52,23 @@ impl Pair {
 fn explore(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
-    model.check(run);
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    model.check(move || {
+        counted.fetch_add(1, Relaxed);
+        run();
+    });
+    println!(
+        "{}: {} executions, at most {:?} preemptions",
+        std::thread::current().name().unwrap_or("a model"),
+        executions.load(Relaxed),
+        model.preemption_bound,
+    );
 }
 
 #[test]
 fn a_reader_sees_one_instant_of_two_writers() {
-    explore(3, || {
+    explore(2, || {
         let pair = Pair::new();
         let writers = [(); 2].map(|()| {
             let pair = Arc::clone(&pair);

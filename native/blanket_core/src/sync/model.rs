@@ -8,7 +8,89 @@ use std::time::Duration;
 use crossbeam_epoch::{Atomic, Collector, Guard, Owned, unprotected};
 pub(crate) use loom::hint::spin_loop;
 use loom::sync::MutexGuard;
-pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+use loom::sync::atomic::AtomicBool;
+pub(crate) use loom::sync::atomic::{Ordering, fence};
+
+/// An atomic of loom's with a shadow that every access writes. Of the accesses to an atomic, loom tries
+/// other orders only for the last one: a thread that reads and then writes hides from it what others
+/// have read before. Writes it does not lose sight of.
+macro_rules! shadowed {
+    ($name:ident$(<$param:ident>)?, $value:ty) => {
+        pub(crate) struct $name$(<$param>)? {
+            value: loom::sync::atomic::$name$(<$param>)?,
+            shadow: AtomicBool,
+        }
+
+        #[allow(dead_code, reason = "the types have the same functions, of which some use a part")]
+        impl$(<$param>)? $name$(<$param>)? {
+            #[track_caller]
+            pub fn new(value: $value) -> Self {
+                $name {
+                    value: loom::sync::atomic::$name::new(value),
+                    shadow: AtomicBool::new(false),
+                }
+            }
+
+            fn accessed(&self) -> &loom::sync::atomic::$name$(<$param>)? {
+                self.shadow.store(true, Ordering::Relaxed);
+                &self.value
+            }
+
+            #[track_caller]
+            pub fn load(&self, order: Ordering) -> $value {
+                self.accessed().load(order)
+            }
+
+            #[track_caller]
+            pub fn store(&self, value: $value, order: Ordering) {
+                self.accessed().store(value, order)
+            }
+
+            #[track_caller]
+            pub fn swap(&self, value: $value, order: Ordering) -> $value {
+                self.accessed().swap(value, order)
+            }
+
+            #[track_caller]
+            pub fn compare_exchange(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.accessed().compare_exchange(current, new, success, failure)
+            }
+
+            #[track_caller]
+            pub fn compare_exchange_weak(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.compare_exchange(current, new, success, failure)
+            }
+        }
+    };
+}
+
+shadowed!(AtomicU64, u64);
+shadowed!(AtomicUsize, usize);
+shadowed!(AtomicPtr<T>, *mut T);
+
+impl AtomicUsize {
+    #[track_caller]
+    pub fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+        self.accessed().fetch_add(value, order)
+    }
+
+    #[track_caller]
+    pub fn fetch_sub(&self, value: usize, order: Ordering) -> usize {
+        self.accessed().fetch_sub(value, order)
+    }
+}
 
 /// There is no time in a model.
 pub(crate) fn sleep(_: Duration) {

@@ -14,14 +14,6 @@ fn flat(key: i64) -> Owned {
     Owned::flat(&[key, key])
 }
 
-/// What moves in an ordered leaf makes many orders to try.
-fn preemptions(kind: Kind) -> usize {
-    match kind {
-        Kind::OrderedSet => 1,
-        _ => 2,
-    }
-}
-
 /// A table of one leaf which is full, with keys in both of its halves.
 fn full(kind: Kind, object: fn(i64) -> Owned) -> Arc<Table> {
     Arc::new(filled(kind, bounds(), object))

@@ -36,7 +36,7 @@ fn version(table: &Table, key: i64) -> i64 {
 #[test]
 fn a_list_comes_all_at_once() {
     for kind in KINDS {
-        explore(2, move || {
+        explore(preemptions(kind), move || {
             let table = two_leaves(kind);
             let writer = {
                 let table = Arc::clone(&table);
@@ -55,7 +55,7 @@ fn a_list_comes_all_at_once() {
 #[test]
 fn a_list_in_steps_comes_all_at_once() {
     for kind in KINDS {
-        explore(2, move || {
+        explore(preemptions(kind), move || {
             let table = two_leaves(kind);
             let writer = {
                 let table = Arc::clone(&table);
@@ -79,7 +79,7 @@ fn a_list_in_steps_comes_all_at_once() {
 #[test]
 fn two_lists_do_not_block_each_other() {
     for kind in KINDS {
-        explore(2, move || {
+        explore(preemptions(kind), move || {
             let table = two_leaves(kind);
             let writer = {
                 let table = Arc::clone(&table);
@@ -97,7 +97,7 @@ fn two_lists_do_not_block_each_other() {
 #[test]
 fn a_new_list_wins_whole_or_not_at_all() {
     for kind in KINDS {
-        explore(2, move || {
+        explore(preemptions(kind), move || {
             let table = two_leaves(kind);
             let list = |version| [object(LOW + 1, version), object(HIGH + 1, version)];
             let other = {
@@ -117,7 +117,7 @@ fn a_new_list_wins_whole_or_not_at_all() {
 #[test]
 fn a_list_that_is_given_up_lets_go() {
     for kind in KINDS {
-        explore(2, move || {
+        explore(preemptions(kind), move || {
             let table = two_leaves(kind);
             let other = {
                 let table = Arc::clone(&table);

@@ -15,7 +15,7 @@ const KINDS: [Kind; 2] = [Kind::Set, Kind::OrderedSet];
 fn an_object_outlives_its_table() {
     for kind in KINDS {
         for object in [|| Owned::block(7, 1), || Owned::paged(7, 1)] {
-            explore(2, move || {
+            explore(preemptions(kind), move || {
                 let table = table(kind, [object()]);
                 let writer = {
                     let table = Arc::clone(&table);
@@ -43,7 +43,7 @@ fn an_object_outlives_its_table() {
 #[test]
 fn an_object_that_is_taken_stays_for_the_taker() {
     for kind in KINDS {
-        explore(2, move || {
+        explore(preemptions(kind), move || {
             let table = table(kind, [Owned::block(7, 1)]);
             let take = |table: &Table| {
                 let guard = &pin();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use blanket_core::{Bounds, Contended, Guard, Kind, Object, pin};
 
@@ -34,11 +34,22 @@ pub fn table(kind: Kind, objects: impl IntoIterator<Item = Owned>) -> Arc<Table>
     Arc::new(table)
 }
 
-/// Explores what `run` can come to, with at most so many switches from a thread that could go on.
+/// What moves in an ordered leaf makes many orders to try.
+pub fn preemptions(kind: Kind) -> usize {
+    match kind {
+        Kind::OrderedSet => 1,
+        _ => 2,
+    }
+}
+
+/// Explores what `run` can come to, with at most so many switches from a thread that could go on, for
+/// half a minute at most or as long as LOOM_MAX_DURATION says.
 pub fn explore(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
     model.max_branches = 100_000;
+    model.checkpoint_interval = 500; // The time is looked at as often.
+    let most = *model.max_duration.get_or_insert(Duration::from_secs(30));
     let executions = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let counted = Arc::clone(&executions);
@@ -49,10 +60,15 @@ pub fn explore(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
     });
     term::begin();
     println!(
-        "{}: {} executions, at most {:?} preemptions, {:.1} s",
+        "{}: {} executions, {} with at most {} preemptions, {:.1} s",
         std::thread::current().name().unwrap_or("a model"),
         executions.load(Ordering::Relaxed),
-        model.preemption_bound,
+        if begun.elapsed() < most {
+            "all"
+        } else {
+            "not all"
+        },
+        model.preemption_bound.unwrap_or(preemptions),
         begun.elapsed().as_secs_f64(),
     );
 }

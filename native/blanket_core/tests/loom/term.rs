@@ -9,8 +9,8 @@ use std::cmp::Ordering;
 
 use blanket_core::{Arena, Encoding, Term, Tuples};
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::AtomicU64;
 use loom::sync::atomic::Ordering::Relaxed;
+use loom::sync::atomic::{AtomicBool, AtomicU64};
 
 /// The word of an integer is odd, that of a node its address.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ struct Node {
     form: Form,
     life: UnsafeCell<bool>,
     elements: Box<[AtomicU64]>,
+    /// Written with every access to the elements: loom loses sight of a read behind which comes another.
+    shadow: AtomicBool,
     /// The same, for those who are alone with them.
     words: UnsafeCell<Box<[Num]>>,
 }
@@ -83,6 +85,7 @@ impl Num {
             life: UnsafeCell::new(false),
             elements: elements.iter().map(|it| AtomicU64::new(it.0)).collect(),
             words: UnsafeCell::new(elements.into()),
+            shadow: AtomicBool::new(false),
         }));
         // SAFETY: nobody else knows the node yet.
         unsafe { (*node).life.with_mut(|life| *life = true) };
@@ -213,7 +216,9 @@ impl Term for Num {
 
     #[track_caller]
     fn element(self, index: usize) -> Self {
-        Num(self.node().elements[index].load(Relaxed))
+        let node = self.node();
+        node.shadow.store(true, Relaxed);
+        Num(node.elements[index].load(Relaxed))
     }
 
     #[track_caller]
@@ -229,6 +234,7 @@ impl Term for Num {
         // SAFETY: loom sees to it that nobody else uses them now.
         node.words
             .with_mut(|words| unsafe { (&mut *words)[index] = element });
+        node.shadow.store(true, Relaxed);
         node.elements[index].store(element.0, Relaxed);
     }
 

@@ -66,51 +66,14 @@ defmodule Blanket.Events do
   @spec restarted(kept) :: :ok
   def restarted(kept), do: tell(:restarted, kept, %{heir: self()})
 
+  # What can be found out later is: the next owner may be waiting for the process that calls this.
   defp tell(event, %{ref: ref, table: table, keep: keep}, metadata) do
-    about = %{
-      table: table,
-      name: table_name(table, keep),
-      kept_as: ref,
-      module: keep.module,
-      owner: keep.owner
-    }
-
-    send(
-      __MODULE__,
-      {event, DateTime.utc_now(), figures(event, table), Map.merge(about, metadata)}
-    )
-
+    info = if event in [:handed_over, :claimed], do: Native.info(table)
+    send(__MODULE__, {event, System.system_time(), ref, table, keep, info, metadata})
     :ok
   rescue
     # It is being started again, or the application is stopped.
     ArgumentError -> :ok
-  end
-
-  # A table that was claimed is kept as a term that is no name.
-  defp table_name(table, keep) do
-    case Native.info(table) do
-      %{name: name} -> name
-      :undefined -> keep.name
-    end
-  end
-
-  defp figures(:deleted, _table), do: %{}
-
-  defp figures(event, table) do
-    case {Native.info(table), event} do
-      {:undefined, _} ->
-        %{size: 0}
-
-      {info, :handed_over} ->
-        duration = System.convert_time_unit(info.waited, :nanosecond, :native)
-        %{size: info.size, hand_overs: info.hand_overs, duration: duration}
-
-      {info, :claimed} ->
-        %{size: info.size, hand_overs: info.hand_overs}
-
-      {info, _event} ->
-        %{size: info.size}
-    end
   end
 
   ## For those who ask
@@ -138,16 +101,36 @@ defmodule Blanket.Events do
     do: {:reply, Enum.take_while(state.told, &(&1.number > number)), state}
 
   @impl true
-  def handle_info({event, time, figures, metadata}, state) do
+  def handle_info({event, time, ref, table, keep, info, metadata}, state) do
+    info = info || Native.info(table)
+    figures = figures(event, info)
+    metadata = Map.merge(about(ref, table, keep, info), metadata)
     text = text(event, figures, metadata)
     Logger.log(level(event), text, domain: [:blanket])
     execute(event, figures, metadata)
-    number = state.number + 1
-    told = %{number: number, time: time, event: event, table: metadata.table, text: text}
-    {:noreply, %{number: number, told: Enum.take([told | state.told], @remembered)}}
+    time = DateTime.from_unix!(time, :native)
+    told = %{number: state.number + 1, time: time, event: event, table: table, text: text}
+    {:noreply, %{number: told.number, told: Enum.take([told | state.told], @remembered)}}
   end
 
   def handle_info(_message, state), do: {:noreply, state}
+
+  # A table that was claimed is kept as a term that is no name.
+  defp about(ref, table, keep, info) do
+    name = if info == :undefined, do: keep.name, else: info.name
+    %{table: table, name: name, kept_as: ref, module: keep.module, owner: keep.owner}
+  end
+
+  defp figures(:deleted, _info), do: %{}
+  defp figures(_event, :undefined), do: %{size: 0}
+
+  defp figures(:handed_over, info) do
+    duration = System.convert_time_unit(info.waited, :nanosecond, :native)
+    %{size: info.size, hand_overs: info.hand_overs, duration: duration}
+  end
+
+  defp figures(:claimed, info), do: %{size: info.size, hand_overs: info.hand_overs}
+  defp figures(_event, info), do: %{size: info.size}
 
   # It is no dependency, and a module that is not loaded has no handlers attached.
   defp execute(event, figures, metadata) do

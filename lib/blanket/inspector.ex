@@ -83,8 +83,13 @@ defmodule Blanket.Inspector do
   @spec report() :: :ok
   def report do
     width = with {:ok, columns} <- :io.columns(), do: columns, else: (_ -> 120)
-    tables() |> Report.lines(:memory, width) |> Enum.each(&IO.puts/1)
+    Enum.each(lines(:memory, width, :infinity), &IO.puts/1)
   end
+
+  @doc false
+  # Called by mix blanket.top, from another node too.
+  @spec lines(Report.sort(), pos_integer, pos_integer | :infinity) :: [String.t()]
+  def lines(sort, width, height), do: Report.lines(tables(), sort, width, height)
 
   @doc """
   Starts a page that shows the tables in a browser: see `Blanket.Inspector.Web`.

@@ -45,6 +45,7 @@ defmodule Mix.Tasks.Blanket.TopTest do
     assert {output, 0} = top(["--node", node, "--cookie", "sesame"])
     assert output =~ ~r/^1 table, 0 objects, .*\n\nNAME/
     assert output =~ ~r/^:of_the_other_node +ordered_set +0 .* owned /m
+    assert output =~ "#PID<0."
     refute output =~ "\e["
 
     assert {output, 1} = top(["--node", node, "--cookie", "wrong"])

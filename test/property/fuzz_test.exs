@@ -1,8 +1,9 @@
 defmodule Blanket.FuzzTest do
-  # A little of what bin/fuzz does for as long as one likes.
-  use ExUnit.Case, async: true
+  # A little of what bin/fuzz does for as long as one likes. Not async: tables that a file leaves behind are
+  # looked for among all.
+  use ExUnit.Case, async: false
 
-  alias Blanket.Fuzz
+  alias Blanket.{Fuzz, TamperedFiles}
 
   @moduletag timeout: 300_000
 
@@ -12,6 +13,11 @@ defmodule Blanket.FuzzTest do
 
   test "millions of pairs of keys stand in the order of terms" do
     assert rounds(60, &Fuzz.key_order/1) > 2_000_000
+  end
+
+  @tag :tmp_dir
+  test "of files that were tampered with some are read and some refused", %{tmp_dir: dir} do
+    assert TamperedFiles.check(300, ExUnit.configuration()[:seed], dir) in 1..299
   end
 
   defp rounds(count, round) do

@@ -131,7 +131,7 @@ defmodule Blanket.Test.Browser do
   end
 
   defp post(browser, path, body) do
-    request = {String.to_charlist(browser.url <> path), [], 'application/json', body}
+    request = {String.to_charlist(browser.url <> path), [], ~c"application/json", body}
 
     case :httpc.request(:post, request, [timeout: 120_000], body_format: :binary) do
       {:ok, {{_, 200, _}, _, answer}} -> answer

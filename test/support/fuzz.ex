@@ -4,7 +4,7 @@ defmodule Blanket.Fuzz do
   answers how much it has tried, or raises.
   """
 
-  alias Blanket.{Hostile, MatchPrograms, Mutation, Native, Property, Table, Terms}
+  alias Blanket.{Hostile, MatchPrograms, Mutation, Native, Property, Table, TamperedFiles, Terms}
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 
@@ -14,6 +14,7 @@ defmodule Blanket.Fuzz do
     [
       {"match_specs", "match specifications", &match_specs/1},
       {"key_order", "pairs of keys", &key_order/1},
+      {"files", "files", &files/1},
       {"stubs", "calls", &stubs/1}
     ]
   end
@@ -26,6 +27,18 @@ defmodule Blanket.Fuzz do
     Hostile.run(10_000, seed)
     Hostile.run_together(4, 1_000, seed)
     14_000
+  end
+
+  ## Files
+
+  @doc "Files that were tampered with: see `Blanket.TamperedFiles`."
+  @spec files(integer) :: pos_integer
+  def files(seed) do
+    dir = Path.join(System.tmp_dir!(), "blanket-fuzz-#{System.pid()}")
+    File.mkdir_p!(dir)
+    TamperedFiles.check(50, seed, dir)
+    File.rm_rf!(dir)
+    50
   end
 
   ## Match specifications

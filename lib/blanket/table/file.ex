@@ -204,9 +204,12 @@ defmodule Blanket.Table.File do
 
   defp read_header(binary) do
     with {:ok, tuple} when is_tuple(tuple) <- decode(binary),
-         header = for({item, fact} <- Tuple.to_list(tuple), into: %{}, do: {item, fact}),
-         true <- Enum.all?(@needed, &is_map_key(header, &1)) do
-      {:ok, Map.merge(%{extended_info: [], binary: binary}, header)}
+         facts = for({_item, _fact} = fact <- Tuple.to_list(tuple), do: fact),
+         header = facts |> Enum.reverse() |> Map.new(),
+         true <- Enum.all?(@needed, &is_map_key(header, &1)),
+         info = Map.get(header, :extended_info, []),
+         true <- is_list(info) and not List.improper?(info) do
+      {:ok, Map.merge(header, %{extended_info: info, binary: binary})}
     else
       _ -> {:error, :badfile}
     end
@@ -245,7 +248,10 @@ defmodule Blanket.Table.File do
     given = for {_item, value} = option <- taken, value != nil, do: option
     options = [header.type, header.protection | flags ++ given]
 
-    with true <- is_atom(header.name), {:ok, settings} <- Options.read(options) do
+    with true <- is_atom(header.name),
+         true <- header.type in [:set, :ordered_set, :bag, :duplicate_bag],
+         true <- header.protection in [:public, :protected, :private],
+         {:ok, settings} <- Options.read(options) do
       {:ok, Native.new(Options.settings(header.name, settings))}
     else
       _ -> {:error, :cannot_create_table}
@@ -290,10 +296,17 @@ defmodule Blanket.Table.File do
   # A checksum tells by itself that something was left out.
   defp decode_objects([binary | rest], objects, binaries, strict?) do
     case decode(binary) do
-      {:ok, [:"$end_of_table", last]} when is_list(last) -> decoded(objects, binaries, last)
-      {:ok, object} -> decode_objects(rest, [object | objects], [binary | binaries], strict?)
-      :error when strict? -> {:error, :badfile}
-      :error -> decode_objects(rest, objects, binaries, strict?)
+      {:ok, [:"$end_of_table", [{_, _} | _] = last]} when length(last) <= 2 ->
+        decoded(objects, binaries, last)
+
+      {:ok, object} ->
+        decode_objects(rest, [object | objects], [binary | binaries], strict?)
+
+      :error when strict? ->
+        {:error, :badfile}
+
+      :error ->
+        decode_objects(rest, objects, binaries, strict?)
     end
   end
 

@@ -31,9 +31,9 @@ defmodule Mix.Tasks.Blanket.Top do
   @impl true
   def run(arguments) do
     options = options!(arguments)
-    tables = source(options)
+    lines = source(options)
     if options.terminal, do: IO.write("\e[2J")
-    look(tables, options, options.count)
+    look(lines, options, options.count)
   end
 
   defp options!(arguments) do
@@ -74,7 +74,7 @@ defmodule Mix.Tasks.Blanket.Top do
 
   defp source(%{node: nil}) do
     Mix.Task.run("app.start")
-    &Inspector.tables/0
+    &Inspector.lines/3
   end
 
   defp source(options) do
@@ -89,7 +89,7 @@ defmodule Mix.Tasks.Blanket.Top do
       )
     end
 
-    fn -> ask(node) end
+    fn sort, width, height -> ask(node, [sort, width, height]) end
   end
 
   # It only asks, so it needs no name that others could connect to.
@@ -111,8 +111,9 @@ defmodule Mix.Tasks.Blanket.Top do
     host
   end
 
-  defp ask(node) do
-    :erpc.call(node, Inspector, :tables, [], 10_000)
+  # It makes the lines itself: there, its pids are local, and so are its clock's times.
+  defp ask(node, arguments) do
+    :erpc.call(node, Inspector, :lines, arguments, 10_000)
   catch
     :error, {:exception, :undef, _} ->
       Mix.raise("#{node} has no Blanket, or one that is older than mix blanket.top")
@@ -123,29 +124,26 @@ defmodule Mix.Tasks.Blanket.Top do
 
   ## On the terminal
 
-  defp look(tables, options, count) do
-    tables.() |> show(options)
+  defp look(lines, options, count) do
+    show(lines, options)
 
     if count > 1 do
       Process.sleep(round(options.interval * 1000))
-      look(tables, options, if(count == :infinity, do: count, else: count - 1))
+      look(lines, options, if(count == :infinity, do: count, else: count - 1))
     end
   end
 
-  defp show(tables, %{terminal: false} = options) do
-    tables |> Report.lines(options.sort) |> Enum.each(&IO.puts/1)
+  defp show(lines, %{terminal: false} = options) do
+    Enum.each(lines.(options.sort, 120, :infinity), &IO.puts/1)
     IO.puts("")
   end
 
   # Over the former look, so that nothing flickers.
-  defp show(tables, options) do
+  defp show(lines, options) do
     {:ok, width} = :io.columns()
     {:ok, height} = :io.rows()
-
-    title =
-      "#{options.node || node()}  #{Calendar.strftime(NaiveDateTime.local_now(), "%H:%M:%S")}"
-
-    lines = [title | Report.lines(tables, options.sort, width, height - 2)]
+    now = Calendar.strftime(NaiveDateTime.local_now(), "%H:%M:%S")
+    lines = ["#{options.node || node()}  #{now}" | lines.(options.sort, width, height - 2)]
     IO.write(["\e[H", Enum.map(lines, &[&1, "\e[K\n"]), "\e[J"])
   end
 end

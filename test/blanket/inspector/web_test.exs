@@ -19,7 +19,7 @@ defmodule Blanket.Inspector.WebTest do
 
   # A request as it is written, up to the end of its headers.
   defp send_request(port, head) do
-    {:ok, socket} = :gen_tcp.connect('127.0.0.1', port, [:binary, active: false])
+    {:ok, socket} = :gen_tcp.connect(~c"127.0.0.1", port, [:binary, active: false])
     :ok = :gen_tcp.send(socket, [head, "Connection: close\r\n\r\n"])
     {:ok, answer} = read(socket, "")
     [head, body] = String.split(answer, "\r\n\r\n", parts: 2)
@@ -247,8 +247,10 @@ defmodule Blanket.Inspector.WebTest do
       assert page =~ "..."
       assert byte_size(page) < 100_000
 
-      Table.insert(table, {5, List.duplicate(:x, 20_000_000)})
-      assert body(port, table_path(port, name)) =~ "too large to be shown"
+      Table.insert(table, {5, List.duplicate(:x, 10_000_000)})
+      # Which bound it meets first depends on the machine.
+      assert body(port, table_path(port, name)) =~
+               ~r/too large to be shown|takes too long to show/
     end
 
     test "shows what cannot be inspected as it is", %{port: port} do
@@ -351,7 +353,7 @@ defmodule Blanket.Inspector.WebTest do
       assert {200, _, _} = get(port, "/")
       assert Inspector.stop_web(web) == :ok
       assert Inspector.stop_web(web) == {:error, :not_found}
-      assert {:error, :econnrefused} = :gen_tcp.connect('127.0.0.1', port, [])
+      assert {:error, :econnrefused} = :gen_tcp.connect(~c"127.0.0.1", port, [])
     end
 
     test "comes back when httpd is killed", %{web: web, port: port} do
@@ -364,7 +366,7 @@ defmodule Blanket.Inspector.WebTest do
     end
 
     defp listens?(web) do
-      {:ok, socket} = :gen_tcp.connect('127.0.0.1', URI.parse(Web.url(web)).port, [])
+      {:ok, socket} = :gen_tcp.connect(~c"127.0.0.1", URI.parse(Web.url(web)).port, [])
       :gen_tcp.close(socket) == :ok
     catch
       _, _ -> false

@@ -12,6 +12,13 @@ defmodule Blanket.Table.AccessTest do
   @moduletag :tmp_dir
   @moduletag timeout: 120_000
 
+  # Whatever names a file, does so there.
+  setup %{tmp_dir: dir} do
+    before = File.cwd!()
+    File.cd!(dir)
+    on_exit(fn -> File.cd!(before) end)
+  end
+
   @secret "the secret that only the owner may read"
   @calls 40
 

@@ -239,6 +239,23 @@ defmodule Blanket.Table.FileTest do
     assert Table.file2tab(path) == {:error, :badfile}
   end
 
+  test "a header of other terms than there ought to be is an error", %{path: path} do
+    facts = [name: :saved, protection: :public, named_table: false, keypos: 1, size: 1]
+
+    for {other, reason} <- [
+          {[type: :set, extended_info: :md5sum], :badfile},
+          {[type: :set, extended_info: [:md5sum | :md5sum]], :badfile},
+          {[type: {:heir, :immortal}], :cannot_create_table},
+          {[type: :set, binary: :no_binary, extended_info: [:md5sum]], :badfile}
+        ] do
+      {:ok, log} = :disk_log.open(name: make_ref(), file: path)
+      :disk_log.truncate(log)
+      :ok = :disk_log.log_terms(log, [List.to_tuple(facts ++ other), {1}])
+      :disk_log.close(log)
+      assert Table.file2tab(path, verify: true) == {:error, reason}
+    end
+  end
+
   test "a file of another kind is none of ours", %{path: path} do
     assert Table.file2tab(path) == :ets.file2tab(path)
     assert Table.tabfile_info(path) == :ets.tabfile_info(path)

@@ -18,12 +18,12 @@ defmodule Blanket.Inspector.Web.Handler do
 
   @security [
     "content-security-policy":
-      'default-src \'none\'; style-src \'self\'; script-src \'self\'; connect-src \'self\'; ' ++
-        'img-src data:; base-uri \'none\'; form-action \'none\'; frame-ancestors \'none\'',
-    "x-content-type-options": 'nosniff',
-    "referrer-policy": 'no-referrer',
-    "cross-origin-resource-policy": 'same-origin',
-    "cache-control": 'no-store'
+      ~c"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " ++
+        ~c"img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": ~c"nosniff",
+    "referrer-policy": ~c"no-referrer",
+    "cross-origin-resource-policy": ~c"same-origin",
+    "cache-control": ~c"no-store"
   ]
 
   # The record `mod` of httpd.hrl, whose header file may not be installed.
@@ -38,18 +38,18 @@ defmodule Blanket.Inspector.Web.Handler do
 
   defp response(method, code, type, content) do
     body = IO.iodata_to_binary(content)
-    allow = if code == 405, do: [allow: 'GET, HEAD'], else: []
+    allow = if code == 405, do: [allow: ~c"GET, HEAD"], else: []
     length = body |> byte_size() |> Integer.to_charlist()
     head = [code: code, content_type: type, content_length: length] ++ allow ++ @security
-    {:response, head, if(method == 'HEAD', do: :nobody, else: [body])}
+    {:response, head, if(method == ~c"HEAD", do: :nobody, else: [body])}
   end
 
   defp answer(method, uri, headers, web) do
     cond do
-      not this_host?(for {'host', host} <- headers, do: List.to_string(host)) ->
+      not this_host?(for {~c"host", host} <- headers, do: List.to_string(host)) ->
         error(403, "This page is served to #{Enum.join(@hosts, ", ")} only")
 
-      method not in ['GET', 'HEAD'] ->
+      method not in [~c"GET", ~c"HEAD"] ->
         error(405, "This page can only be looked at")
 
       true ->
@@ -61,13 +61,13 @@ defmodule Blanket.Inspector.Web.Handler do
   defp this_host?(_none_or_several), do: false
 
   # The script asks for what changes by itself.
-  defp live?(headers), do: {'x-live', '1'} in headers
+  defp live?(headers), do: {~c"x-live", ~c"1"} in headers
 
   defp route(%{path: "/style.css"}, _live?, _web),
-    do: {200, 'text/css; charset=utf-8', @style_text}
+    do: {200, ~c"text/css; charset=utf-8", @style_text}
 
   defp route(%{path: "/script.js"}, _live?, _web),
-    do: {200, 'text/javascript; charset=utf-8', @script_text}
+    do: {200, ~c"text/javascript; charset=utf-8", @script_text}
 
   defp route(%{path: "/", query: query}, _live?, web) do
     page(200, Page.overview(part(web, History), query(query)["sort"]))
@@ -98,6 +98,6 @@ defmodule Blanket.Inspector.Web.Handler do
     pid
   end
 
-  defp page(code, html), do: {code, 'text/html; charset=utf-8', HTML.to_iodata(html)}
+  defp page(code, html), do: {code, ~c"text/html; charset=utf-8", HTML.to_iodata(html)}
   defp error(code, text), do: page(code, Page.error(code, text))
 end

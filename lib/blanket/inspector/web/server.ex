@@ -59,7 +59,7 @@ defmodule Blanket.Inspector.Web.Server do
       port: port,
       bind_address: @loopback,
       ipfamily: :inet,
-      server_name: 'localhost',
+      server_name: ~c"localhost",
       server_root: directory,
       document_root: directory,
       server_tokens: :none,

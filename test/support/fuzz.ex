@@ -63,11 +63,10 @@ defmodule Blanket.Fuzz do
     calls = grown.calls ++ for(_ <- 1..200, do: changed(corpus))
     program = {type, grown.keypos, grown.objects, calls}
 
-    with complaint when is_binary(complaint) <- MatchPrograms.compare(program),
-         do:
-           raise(
-             "#{complaint}\nin a #{type} with the key at #{grown.keypos} and #{inspect(grown.objects)}"
-           )
+    with complaint when is_binary(complaint) <- MatchPrograms.compare(program) do
+      table = "a #{type} with its keys at #{grown.keypos} and #{inspect(grown.objects)}"
+      raise "#{complaint}\nin #{table}"
+    end
 
     for call <- calls, do: remember(call)
     length(calls)
@@ -136,7 +135,7 @@ defmodule Blanket.Fuzz do
 
     for key <- keys,
         twin = twin(key),
-        twin == key and not Table.member(table, twin),
+        not Table.member(table, twin),
         do: raise("#{inspect(twin)} does not find #{inspect(key)}")
 
     Table.delete(table)

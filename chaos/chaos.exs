@@ -76,10 +76,10 @@ defmodule Chaos do
 
   defp round(owners, seed, seconds) do
     :rand.seed(:exsss, seed)
-    world = World.start(owners, seed)
+    world = Inspection.within_patience(owners, fn -> World.start(owners, seed) end)
     harm = disturb(world, now() + seconds, %{})
     # Where one is stuck, who waits for it cannot be stopped.
-    if Findings.count() == 0, do: World.stop(world)
+    if Findings.count() == 0, do: Inspection.within_patience(owners, fn -> World.stop(world) end)
     harm
   end
 

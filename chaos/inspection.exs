@@ -103,9 +103,37 @@ defmodule Chaos.Inspection do
   defp expect(what, of, wanted, found),
     do: Findings.add(what, %{of: of, wanted: wanted, found: found})
 
-  # Which owners wait, for what, and then who else has not come.
+  @doc "Runs what is to come to an end, unless somebody waits for ever."
+  def within_patience(owners, fun) do
+    watchdog =
+      spawn(fn ->
+        receive do
+          :over -> :ok
+        after
+          1000 * @patience ->
+            Findings.add("does not start or end", waiting_owners(owners)) && System.halt(1)
+        end
+      end)
+
+    result = fun.()
+    send(watchdog, :over)
+    result
+  end
+
+  # Which owners wait, and who else has not come.
   defp stuck(world) do
-    for owner <- world.owners,
+    waiting_owners(world.owners)
+    waiting = Gate.waiting()
+
+    for supervisor <- [world.writers, world.readers],
+        {id, pid, _, _} <- Supervisor.which_children(supervisor),
+        pid not in waiting do
+      Findings.add("stuck", {id, where(pid)})
+    end
+  end
+
+  defp waiting_owners(owners) do
+    for owner <- owners,
         pid = Blanket.get_owner_pid(owner.name),
         Process.info(pid, :current_function) != {:current_function, {:gen_server, :loop, 7}},
         table <- owner.tables do
@@ -118,14 +146,6 @@ defmodule Chaos.Inspection do
         table: {reference, keep, reference && Table.info(reference, :owner)},
         heir: where(Blanket.Heir.whereis(ref))
       })
-    end
-
-    waiting = Gate.waiting()
-
-    for supervisor <- [world.writers, world.readers],
-        {id, pid, _, _} <- Supervisor.which_children(supervisor),
-        pid not in waiting do
-      Findings.add("stuck", {id, where(pid)})
     end
   end
 

@@ -61,6 +61,10 @@ defmodule Chaos.Operation do
   def numbers({_, pairs}) when is_list(pairs), do: length(pairs)
   def numbers(_), do: 1
 
+  @doc "Whether it is a list insert that takes several slices."
+  def long?({_, pairs}) when is_list(pairs), do: length(pairs) > 1000
+  def long?(_), do: false
+
   @doc "Whether it is for the owner alone, who may be another afterwards."
   def of_owner?(operation), do: operation in [:recreate, :abandon, :leave]
 

@@ -25,7 +25,7 @@ defmodule Chaos.Plan do
   @types [:set, :ordered_set, :bag, :duplicate_bag]
   # Keys of a lane, in most tables and in every tenth.
   @few 24
-  @many 1500
+  @many 3000
   @lane 4096
 
   @doc "As many owners, each of one table, or now and then of two."

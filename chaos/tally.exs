@@ -1,7 +1,7 @@
 defmodule Chaos.Tally do
   # How much was done, to see that it was enough.
 
-  @kinds [:writes, :writes_unanswered, :reads, :inspections]
+  @kinds [:list_inserts_aimed_at, :writes, :writes_unanswered, :reads, :inspections]
 
   def open, do: :persistent_term.put(__MODULE__, :counters.new(length(@kinds), []))
 

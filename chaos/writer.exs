@@ -116,11 +116,20 @@ defmodule Chaos.Writer do
   end
 
   defp run_directly(%{table: table} = state, operation) do
+    if Operation.long?(operation) and :rand.uniform(2) == 1, do: kill_within_milliseconds()
     {:ok, Operation.run(state.reference, table, state.lane, operation)}
   rescue
     error in ArgumentError ->
       # A transient table goes when its owner exits :normal.
       unless table.mortal?, do: Findings.add("failed", {table, operation, error})
       :failed
+  end
+
+  # A list insert that yields is over before a killer of all comes by.
+  defp kill_within_milliseconds do
+    writer = self()
+    life = :rand.uniform(8)
+    spawn(fn -> Process.sleep(life) && Process.exit(writer, :kill) end)
+    Tally.add(:list_inserts_aimed_at)
   end
 end

@@ -57,7 +57,7 @@ pub(crate) unsafe fn defer_discard<T: Send + 'static>(guard: &Guard, thing: T, b
 }
 
 /// Bytes that take long to give back.
-pub(crate) const LARGE: usize = 64 << 10;
+const LARGE: usize = 64 << 10;
 
 thread_local! {
     /// What this thread has deferred since it last saw to it that the epoch advances, and the bytes
@@ -72,8 +72,9 @@ const MOST_DEFERRED: usize = 256 << 10;
 /// What a thing counts for beyond its bytes: a flush drops no more than some hundred things.
 const THING: usize = 1 << 10;
 
-/// Deferred bytes for which the reaper is woken, lest nothing else should happen.
-const WORTH_WAKING: usize = 1 << 20;
+/// Deferred bytes for which the reaper is woken, lest nothing else should happen; what may have as many
+/// counts for them.
+pub(crate) const WORTH_WAKING: usize = 1 << 20;
 
 fn hasten(guard: &Guard, bytes: usize) {
     let (deferred, asleep) = DEFERRED.with(Cell::get);

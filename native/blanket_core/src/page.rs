@@ -78,6 +78,10 @@ impl<T: Term> Page<T> {
     }
 
     /// Most of what was put here is garbage.
+    pub fn bytes(&self) -> usize {
+        self.arena.bytes()
+    }
+
     pub fn is_sparse(&self) -> bool {
         self.dead.load(Ordering::Relaxed) > self.objects() / 2
     }

@@ -7,6 +7,7 @@
 //!
 //! All changes are made under the lock of the leaf whose entry leads to the run.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossbeam_epoch::{Atomic, Guard, Owned};
@@ -197,13 +198,37 @@ impl<T: Term> RunView<T> {
 pub(crate) struct Run<T: Term> {
     key: OwnedTerm<T>,
     list: Atomic<Arc<List<T>>>,
-    changing: Mutex<Changing>,
+    changing: Mutex<Changing<T>>,
 }
 
 /// What only those who change the run need.
-struct Changing {
+struct Changing<T: Term> {
     next_number: u32,
     index: Option<Index>,
+    retired: VecDeque<Arc<Retired<T>>>,
+}
+
+/// A former list, which readers may still be at. It has most of the run's segments, and so it goes
+/// with the run, if not before: among what a thread has deferred it may be for long.
+struct Retired<T: Term>(Mutex<Option<Owned<Arc<List<T>>>>>);
+
+impl<T: Term> Retired<T> {
+    fn is_gone(&self) -> bool {
+        self.0.lock().is_none()
+    }
+
+    fn release(&self) {
+        drop(self.0.lock().take());
+    }
+}
+
+/// Dropped when no reader can be at the list any more.
+struct Release<T: Term>(Arc<Retired<T>>);
+
+impl<T: Term> Drop for Release<T> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
 }
 
 impl<T: Term> Run<T> {
@@ -215,10 +240,7 @@ impl<T: Term> Run<T> {
                 chunks: Vec::new(),
                 len: AtomicUsize::new(0),
             })),
-            changing: Mutex::new(Changing {
-                next_number: 0,
-                index: None,
-            }),
+            changing: Mutex::new(Changing::new()),
         };
         // SAFETY: nobody else knows the run yet, so nothing that it retires is being read.
         let guard = unsafe { crossbeam_epoch::unprotected() };
@@ -238,10 +260,7 @@ impl<T: Term> Run<T> {
         Run {
             key: OwnedTerm::new(self.key()),
             list: Atomic::new(Arc::new(list)),
-            changing: Mutex::new(Changing {
-                next_number: 0,
-                index: None,
-            }),
+            changing: Mutex::new(Changing::new()),
         }
     }
 
@@ -298,7 +317,7 @@ impl<T: Term> Run<T> {
         segment.words[used].store(object.to_word(), Ordering::Relaxed);
         match grown {
             None => list.len.store(len + 1, Ordering::Relaxed),
-            Some(chunks) => self.publish(chunks, len + 1, guard),
+            Some(chunks) => self.publish(&mut changing, chunks, len + 1, 0, guard),
         }
         if let (Some(index), Some(hash)) = (&mut changing.index, hash) {
             index.insert(hash, segment.number);
@@ -372,17 +391,22 @@ impl<T: Term> Run<T> {
             AtomicU64::new(copy.to_word())
         };
         let words = segment.words.iter().enumerate().map(moved).collect();
+        let left = match Arc::ptr_eq(&page, &segment.page) {
+            true => 0,
+            false => segment.page.bytes(),
+        };
         let mut chunks = list.chunks.clone();
         let Chunk { parts, .. } = &mut chunks[place.chunk];
         Arc::make_mut(parts)[place.part].segment = Segment::new(segment.number, page, words);
-        self.publish(chunks, list.len.load(Ordering::Relaxed), guard);
+        let len = list.len.load(Ordering::Relaxed);
+        self.publish(&mut changing, chunks, len, left, guard);
         true
     }
 
     /// The part of the list, and the place in it, of an object that is like `object`.
     fn find_where(
         &self,
-        changing: &Changing,
+        changing: &Changing<T>,
         object: T,
         is_it: impl Fn(T) -> bool,
         guard: &Guard,
@@ -399,14 +423,14 @@ impl<T: Term> Run<T> {
     }
 
     /// The object that matches; the guard keeps it.
-    fn find_object(&self, changing: &Changing, object: T, guard: &Guard) -> Option<T> {
+    fn find_object(&self, changing: &Changing<T>, object: T, guard: &Guard) -> Option<T> {
         let matches = |there: T| there.matches(object);
         let (place, at) = self.find_where(changing, object, matches, guard)?;
         self.list(guard).objects(place).nth(at)
     }
 
     /// A part of the list in which an object that matches is.
-    fn find(&self, changing: &Changing, object: T, guard: &Guard) -> Option<Place> {
+    fn find(&self, changing: &Changing<T>, object: T, guard: &Guard) -> Option<Place> {
         let matches = |there: T| there.matches(object);
         let (place, _) = self.find_where(changing, object, matches, guard)?;
         Some(place)
@@ -416,7 +440,7 @@ impl<T: Term> Run<T> {
     /// chunk where both are short.
     fn shorten(
         &self,
-        changing: &mut Changing,
+        changing: &mut Changing<T>,
         place: Place,
         object: T,
         usage: &Arc<Usage>,
@@ -448,8 +472,12 @@ impl<T: Term> Run<T> {
         }
 
         let mut shortened = parts[..part].to_vec();
+        let moves = joins || kept.is_empty() || old.page.is_sparse();
+        let left = match moves {
+            true => old.page.bytes(),
+            false => 0,
+        };
         if !kept.is_empty() {
-            let moves = joins || old.page.is_sparse();
             let page = match moves {
                 true => Arc::new(Page::new(usage)),
                 false => Arc::clone(&old.page),
@@ -486,7 +514,8 @@ impl<T: Term> Run<T> {
             start: chunk.start - removed,
             parts: Arc::clone(&chunk.parts),
         }));
-        self.publish(chunks, list.len.load(Ordering::Relaxed) - removed, guard);
+        let len = list.len.load(Ordering::Relaxed) - removed;
+        self.publish(changing, chunks, len, left, guard);
         removed
     }
 
@@ -508,14 +537,30 @@ impl<T: Term> Run<T> {
         unsafe { list.deref() }
     }
 
-    fn publish(&self, chunks: Vec<Chunk<T>>, len: usize, guard: &Guard) {
+    /// `left` are the bytes of pages that are not in the new list.
+    fn publish(
+        &self,
+        changing: &mut Changing<T>,
+        chunks: Vec<Chunk<T>>,
+        len: usize,
+        left: usize,
+        guard: &Guard,
+    ) {
         let list = Arc::new(List {
             chunks,
             len: AtomicUsize::new(len),
         });
         let old = self.list.swap(Owned::new(list), Ordering::AcqRel, guard);
+        // SAFETY: the pointer is the only one to it, and is followed by none but readers of now.
+        let old = unsafe { old.into_owned() };
+        let retired = &mut changing.retired;
+        while retired.front().is_some_and(|list| list.is_gone()) {
+            retired.pop_front();
+        }
+        let old = Arc::new(Retired(Mutex::new(Some(old))));
+        retired.push_back(Arc::clone(&old));
         // SAFETY: the old list is no longer reachable; readers that hold a guard now keep it.
-        unsafe { defer_drop(guard, old.into_owned(), 0) };
+        unsafe { defer_drop(guard, Release(old), left) };
     }
 }
 
@@ -528,10 +573,21 @@ impl<T: Term> Drop for Run<T> {
         };
         // SAFETY: as above; the list is never null.
         drop(unsafe { list.into_owned() });
+        for list in &self.changing.lock().retired {
+            list.release();
+        }
     }
 }
 
-impl Changing {
+impl<T: Term> Changing<T> {
+    fn new() -> Self {
+        Changing {
+            next_number: 0,
+            index: None,
+            retired: VecDeque::new(),
+        }
+    }
+
     fn take_number(&mut self) -> u32 {
         self.next_number += 1;
         self.next_number

@@ -215,3 +215,32 @@ fn what_is_parked_outlives_a_bag() {
 fn what_is_parked_outlives_a_duplicate_bag() {
     check_parked(Kind::DuplicateBag);
 }
+
+#[test]
+fn a_run_goes_though_its_writer_does_nothing_more() {
+    let census = Census::take();
+    let table = Table::<Term>::new(Kind::Bag, 1);
+    let (written, all_written) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let (table, shared) = (&table, &census);
+        scope.spawn(move || {
+            shared.join();
+            for version in 0..5_000 {
+                insert(table, &paged(1, version));
+            }
+            written.send(()).unwrap();
+            ended.recv().unwrap_err();
+        });
+        all_written.recv().unwrap();
+        let full = census.bytes();
+        delete(table, &int(1));
+        reclaim_until(|| match census.bytes() {
+            bytes if bytes < full / 20 => Ok(()),
+            bytes => Err(format!("{bytes} of {full} bytes")),
+        });
+        drop(end);
+    });
+    drop(table);
+    census.assert_all_reclaimed();
+}

@@ -4,7 +4,7 @@ use crossbeam_epoch::{Guard, Owned};
 
 use super::group::Group;
 use super::{Body, Context, Entry, Leaf, take_run};
-use crate::discard::{LARGE, defer_discard, defer_drop};
+use crate::discard::{WORTH_WAKING, defer_discard, defer_drop};
 use crate::object;
 use crate::page::{PageIndex, Source};
 use crate::storage::Storage;
@@ -82,7 +82,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         body.remove(slot);
         if entry.page == Entry::RUN {
             // SAFETY: the slot owned the run and is gone but for readers that hold a guard now.
-            unsafe { defer_discard(guard, take_run::<T>(entry), LARGE) };
+            unsafe { defer_discard(guard, take_run::<T>(entry), WORTH_WAKING) };
         } else {
             self.forget(entry, context, guard);
         }

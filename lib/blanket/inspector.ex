@@ -76,8 +76,8 @@ defmodule Blanket.Inspector do
   Prints all tables, the largest first.
 
       iex> import ExUnit.CaptureIO
-      iex> Blanket.Table.new(:printed_by_inspector, [:ordered_set])
-      iex> capture_io(&Blanket.Inspector.report/0) =~ ~r/:printed_by_inspector +ordered_set +0 /
+      iex> Blanket.Table.new(:printed, [:ordered_set])
+      iex> capture_io(&Blanket.Inspector.report/0) =~ ~r/^:printed +ordered_set +0 /m
       true
   """
   @spec report() :: :ok

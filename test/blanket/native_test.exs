@@ -31,6 +31,13 @@ defmodule Blanket.NativeTest do
     assert Table.info(table, :size) == 10
   end
 
+  test "an improper list of tables is no list to take snapshots of" do
+    table = Table.new(:table, [])
+    assert_raise ArgumentError, fn -> Native.snapshot([table | table]) end
+    assert_raise ArgumentError, fn -> Native.snapshot([table | :end]) end
+    assert [_] = Native.snapshot([table])
+  end
+
   test "a bag gets no object twice by an exchange" do
     table = Table.new(:table, [:bag])
     Table.insert(table, [{1, :a}, {1, :b}])

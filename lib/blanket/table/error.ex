@@ -53,7 +53,7 @@ defmodule Blanket.Table.Error do
   defp diagnose(function, [tables]) when function in [:snapshot, :release] and is_list(tables) do
     first_wrong =
       first_wrong(tables, fn table ->
-        case diagnose(function, [table])[1] do
+        case if(is_list(table), do: :not_a_table, else: diagnose(function, [table])[1]) do
           right when right == nil or (right == :released and function == :release) -> nil
           reason -> {:among, table, reason}
         end

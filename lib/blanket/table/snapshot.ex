@@ -30,7 +30,12 @@ defmodule Blanket.Table.Snapshot do
   end
 
   @spec release(Table.snapshot() | [Table.snapshot()]) :: :ok
-  def release(snapshots) when is_list(snapshots), do: Enum.each(snapshots, &Native.release/1)
+  def release(snapshots) when is_list(snapshots) do
+    if List.improper?(snapshots) or not Enum.all?(snapshots, &Native.is_snapshot/1),
+      do: :erlang.error(:badarg)
+
+    Enum.each(snapshots, &Native.release/1)
+  end
 
   def release(snapshot) do
     Native.release(snapshot)

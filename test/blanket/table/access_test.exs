@@ -1,6 +1,6 @@
 defmodule Blanket.Table.AccessTest do
   # Every function of Blanket.Table and every stub is called by a process that has no right to, with what
-  # its owner itself could pass: its keys, its objects, its continuations and cursors.
+  # its owner itself could pass: its keys, its objects, its continuations, cursors and snapshots.
   #
   # Not async: a process that has a right to nothing tries all there is.
   use ExUnit.Case, async: false
@@ -77,7 +77,9 @@ defmodule Blanket.Table.AccessTest do
         {_, continuation} = Native.select(table, [{:"$1", [], [:"$1"]}], 100)
         {_, matching} = Table.match_object(table, :_, 2)
         {_, cursor} = Native.scan(table, :start)
-        send(test, {self(), [Table.whereis(table), table], [continuation, matching, cursor]})
+        {:ok, snapshot} = Table.snapshot(table)
+        tables = [Table.whereis(table), table, snapshot]
+        send(test, {self(), tables, [continuation, matching, cursor]})
         serve(table)
       end)
 

@@ -16,7 +16,8 @@ export! {
 
 /// A snapshot of each of these tables, all of the same instant. None of them may be a snapshot.
 #[rustler::nif(name = "snapshot")]
-fn take<'a>(env: Env<'a>, tables: Vec<TableRef>) -> NifResult<Term<'a>> {
+fn take<'a>(env: Env<'a>, tables: Term<'a>) -> NifResult<Term<'a>> {
+    let tables = read_tables(tables)?;
     for table in &tables {
         drop(lock(env, table)?);
         check_read(env, table)?;
@@ -31,6 +32,19 @@ fn take<'a>(env: Env<'a>, tables: Vec<TableRef>) -> NifResult<Term<'a>> {
     });
     let snapshots: NifResult<Vec<TableRef>> = snapshots.collect();
     Ok(snapshots?.encode(env))
+}
+
+/// The tables of a proper list. Rustler's own decoder of lists panics at the end of an improper one.
+fn read_tables(mut list: Term) -> NifResult<Vec<TableRef>> {
+    let mut tables = Vec::new();
+    while let Ok((head, tail)) = list.list_get_cell() {
+        tables.push(head.decode()?);
+        list = tail;
+    }
+    match list.is_empty_list() {
+        true => Ok(tables),
+        false => Err(Error::BadArg),
+    }
 }
 
 /// Ends a snapshot. Answers whether it is the one who did.

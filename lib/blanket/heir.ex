@@ -173,7 +173,7 @@ defmodule Blanket.Heir do
         heir = %__MODULE__{ref: ref, table: table, keep: keep}
         predecessors = Rendezvous.enter_heir(ref)
         if predecessors != [], do: Events.restarted(heir)
-        {:ok, %{heir | seen: if(predecessors == [], do: created(keep))}, {:continue, :look}}
+        {:ok, %{heir | seen: if(predecessors == [], do: first_seen(keep))}, {:continue, :look}}
 
       nil ->
         Rendezvous.forget_heirs_of(ref)
@@ -182,8 +182,8 @@ defmodule Blanket.Heir do
   end
 
   # What Blanket.new/4 keeps has no owner at first.
-  defp created(%{module: nil}), do: nil
-  defp created(_keep), do: :orphan
+  defp first_seen(%{module: nil}), do: nil
+  defp first_seen(_keep), do: :orphan
 
   @impl true
   def handle_continue(:look, heir), do: noreply(look(heir))
@@ -250,7 +250,7 @@ defmodule Blanket.Heir do
       {table, keep} when table != heir.table ->
         # The table was deleted, and another is kept as the same.
         heir = heir |> tell(:gone) |> unwatch_owner()
-        look(%{heir | table: table, keep: keep, seen: created(keep), exit: nil, offered: nil})
+        look(%{heir | table: table, keep: keep, seen: first_seen(keep), exit: nil, offered: nil})
 
       {_table, _keep} ->
         watch(heir, Table.info(heir.table, :owner))

@@ -13,8 +13,10 @@ defmodule Blanket.Inspector.History do
   @samples 300
   @tables 500
 
-  # What was looked at within this time is not looked at again.
+  # What was looked at within this time is not looked at again. On a node with so many tables that a look
+  # takes long, both times are so long that looking takes no more than a part of the time.
   @fresh 200
+  @part 5
 
   @typedoc "Sizes and bytes, oldest first, with the time of each in milliseconds before now."
   @type series :: [{age :: non_neg_integer, size :: non_neg_integer, bytes :: non_neg_integer}]
@@ -36,7 +38,8 @@ defmodule Blanket.Inspector.History do
 
   @impl true
   def init(opts) do
-    state = %{samples: [], tables: [], looked: nil, interval: opts[:interval] || @interval}
+    interval = Keyword.get(opts, :interval, @interval)
+    state = %{samples: [], tables: [], current: nil, took: 0, interval: interval}
     {:ok, state, {:continue, :sample}}
   end
 
@@ -49,7 +52,9 @@ defmodule Blanket.Inspector.History do
 
   @impl true
   def handle_call(:tables, _from, state) do
-    state = if now() - state.looked > @fresh, do: look(state), else: state
+    {looked, _total, _figures} = state.current
+    fresh = max(@fresh, @part * state.took)
+    state = if now() - looked > fresh, do: look(state), else: state
     {:reply, state.tables, state}
   end
 
@@ -65,23 +70,25 @@ defmodule Blanket.Inspector.History do
   # The samples, and what was looked at since.
   defp points(state, figures) do
     now = now()
-    samples = [{state.looked, sums(state.tables), figures(state.tables)} | state.samples]
 
-    for {time, total, tables} <- Enum.reverse(samples),
+    for {time, total, tables} <- Enum.reverse([state.current | state.samples]),
         {size, bytes} <- List.wrap(figures.(total, tables)),
         do: {now - time, size, bytes}
   end
 
   defp sample(state) do
     state = look(state)
-    Process.send_after(self(), :sample, state.interval)
-    sample = {state.looked, sums(state.tables), figures(state.tables)}
-    %{state | samples: Enum.take([sample | state.samples], @samples)}
+    Process.send_after(self(), :sample, max(state.interval, @part * state.took))
+    %{state | samples: Enum.take([state.current | state.samples], @samples)}
   end
 
-  defp look(state), do: %{state | tables: Inspector.tables(), looked: now()}
-
-  defp sums(tables), do: {sum(tables, :size), sum(tables, :bytes)}
+  defp look(state) do
+    start = now()
+    tables = Inspector.tables()
+    total = {sum(tables, :size), sum(tables, :bytes)}
+    looked = now()
+    %{state | tables: tables, current: {looked, total, figures(tables)}, took: looked - start}
+  end
 
   defp figures(tables) do
     tables

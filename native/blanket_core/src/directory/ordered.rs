@@ -123,6 +123,17 @@ impl<T: Term> Drop for Place<T> {
     }
 }
 
+/// A leaf that no branch leads to any more. It is no box before it is dropped: who removed it still holds
+/// its lock, and writes to it.
+struct Removed<T: Term>(LeafPointer<T>);
+
+impl<T: Term> Drop for Removed<T> {
+    fn drop(&mut self) {
+        // SAFETY: no branch leads to it, and who made this took it once.
+        drop(unsafe { self.0.into_box() });
+    }
+}
+
 pub(crate) struct OrderedDirectory<T: Term> {
     /// Never empty: the lowest branch stays, as does the lowest leaf.
     branches: SkipList<LowKey<T>, Place<T>>,
@@ -428,6 +439,6 @@ impl<T: Term> OrderedDirectory<T> {
             }
         }
         // SAFETY: no branch leads to it any more.
-        unsafe { defer_drop(guard, leaf.into_box(), size_of::<OrderedLeaf<T>>()) };
+        unsafe { defer_drop(guard, Removed(leaf), size_of::<OrderedLeaf<T>>()) };
     }
 }

@@ -23,15 +23,16 @@ defmodule Soak.Suspended do
     IO.puts("")
   end
 
-  # How the table is filled, what the process does when it is suspended, and whether it keeps the objects
-  # of the key that it reads.
+  # How the table is filled, what the process does when it is suspended, and whether it keeps all that it
+  # was to see: folds and snapshots show what there was, and so does a look-up the objects of its key.
   defp kinds do
     [
       {"in tab2list/1", &fill/1, &{:inside, fn -> Table.tab2list(&1) end}, :nothing},
       {"in select/2", &fill/1, &{:inside, fn -> Table.select(&1, [{:"$1", [], [:"$1"]}]) end},
        :nothing},
       {"in foldl/3", &fill/1, &{:anywhere, fn -> Table.foldl(fn _, n -> n + 1 end, 0, &1) end},
-       :nothing},
+       :all},
+      {"with a snapshot", &fill/1, &{:between, fn -> Table.snapshot(&1) end}, :all},
       {"in select_count/2", &fill/1, &{:inside, fn -> count_for_ever(&1) end}, :nothing},
       {"between calls of next/2", &fill/1, &{:between, fn -> walk(&1, 1000) end}, :nothing},
       {"with a fixation", &fill/1, &{:between, fn -> Table.safe_fixtable(&1, true) end},
@@ -39,7 +40,7 @@ defmodule Soak.Suspended do
       {"with a continuation", &fill/1,
        &{:between, fn -> Table.select(&1, [{:"$1", [], [:"$1"]}], 100) end}, :nothing},
       {"in lookup/2 of a key of a bag", &fill_key/1, &{:inside, fn -> Table.lookup(&1, :key) end},
-       :key}
+       :all}
     ]
   end
 
@@ -53,14 +54,14 @@ defmodule Soak.Suspended do
 
   defp check({_, fill, read, may_keep}, name, {ending, finish}) do
     before = vm()
-    table = Table.new(:suspended, [if(may_keep == :key, do: :bag, else: :set), :public])
+    table = Table.new(:suspended, [if(name =~ "bag", do: :bag, else: :set), :public])
     in_process(fn -> fill.(table) end)
     full = vm() - before
     pid = suspend(read.(table))
     {:memory, own} = Process.info(pid, :memory)
     finish.(table)
     if ending != :delete, do: Table.delete(table)
-    allowed = if may_keep == :key, do: full, else: 0
+    allowed = if may_keep == :all, do: full, else: 0
     left = await(fn -> vm() - before - own end, allowed + @left)
     Process.exit(pid, :kill)
 

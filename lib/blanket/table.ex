@@ -27,7 +27,8 @@ defmodule Blanket.Table do
 
   Every change is atomic and isolated: another process sees all that a call does or nothing. This is
   so for a list of a million objects too, and for a writer that is killed while it writes. Only
-  `delete_many/2`, `from_dets/2` and `init_table/2` do one thing after the other.
+  `select_delete/2`, `match_delete/2`, `select_replace/2`, `delete_many/2`, `from_dets/2` and
+  `init_table/2` do one thing after the other.
 
   A look-up shows one instant of its key. What goes over the whole table (steps from key to key, slots,
   lists, streams, queries) sees what is there throughout exactly once, whatever is inserted or deleted

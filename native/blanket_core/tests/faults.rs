@@ -1,12 +1,12 @@
 //! Panics inside the engine: whatever operation on a caller's term fails, in whatever call, the table is
-//! afterwards as it was before that call or as it is after it, no lock is held, and no memory lost.
+//! afterwards as it was before that call or as it is after it, no lock is held, and no memory lost. A snapshot of before shows what it showed.
 
 mod support;
 
 use std::panic;
 use std::sync::Once;
 
-use blanket_core::{Bulk, BulkMode, Change, Kind, Object, Position, pin};
+use blanket_core::{Bulk, BulkMode, Change, Direction, Kind, Object, Position, pin};
 use support::*;
 
 /// The panics that are meant would fill pages.
@@ -32,7 +32,11 @@ fn check_op<const MASK: u64>(kind: Kind, before: &[Op], op: &Op, after: &[Op]) -
         for op in before {
             pair.step(op).unwrap();
         }
+        let snapshot = Table::snapshot(&[&pair.table]).unwrap().remove(0);
+        let seen = contents(&snapshot);
         let blown = blow_at(nth, || change(&pair.table, op)).is_err();
+        assert_eq!(contents(&snapshot), seen, "{kind:?}: {op:?} in a snapshot");
+        drop(snapshot);
         let as_before = pair.compare_all();
         if let Err(difference) = as_before {
             apply(&mut pair.model, op);
@@ -54,6 +58,15 @@ fn check_op<const MASK: u64>(kind: Kind, before: &[Op], op: &Op, after: &[Op]) -
         }
     }
     unreachable!("every operation comes to an end")
+}
+
+fn contents<const MASK: u64>(table: &Table<Plain<MASK>>) -> Vec<String> {
+    let mut seen = Vec::new();
+    scan_all(table, Direction::Forward, 10, |object| {
+        seen.push(format!("{:?}", object.to_value()));
+    });
+    seen.sort();
+    seen
 }
 
 /// Does `op` to a table alone.

@@ -56,9 +56,11 @@ defmodule Blanket.Inspector do
   """
   @spec tables() :: [TableInfo.t()]
   def tables do
+    tables = Table.all()
+    # Later, so that all of those that are kept are among these.
     kept = for {ref, table, keep} <- Native.kept(), into: %{}, do: {table, {ref, keep}}
 
-    for table <- Table.all(),
+    for table <- tables,
         table != Rendezvous,
         info = read(table, kept),
         do: info

@@ -175,6 +175,8 @@ pub(crate) struct OrderedBody<T: Term> {
     pub span: Span<T>,
     /// The leaf was taken out of the directory; its span belongs to the leaf below.
     pub removed: bool,
+    /// The leading words of the encoding that the span ends at: they decide for nearly all keys.
+    high: Rank,
     skip: usize,
     len: AtomicUsize,
     heads: Box<[AtomicU64]>,
@@ -192,10 +194,12 @@ impl<T: Term> OrderedBody<T> {
     /// A body of `entries`, which are in order.
     pub fn build(span: Span<T>, capacity: usize, entries: &[Entry], keypos: usize) -> Self {
         let skip = span.skip();
+        let high = span.high.as_ref().map(|high| high.probe().rank());
         let numbers = |len| (0..len).map(|_| AtomicU64::new(0)).collect();
         let body = OrderedBody {
             span,
             removed: false,
+            high: high.unwrap_or([u64::MAX; 3]),
             skip,
             len: AtomicUsize::new(entries.len()),
             heads: numbers(capacity),
@@ -336,12 +340,14 @@ impl<T: Term> Body<T> for OrderedBody<T> {
     /// leaf's keys begin never changes: so only their end is looked at.
     #[inline]
     fn covers(&self, probe: &OrderedProbe<T>) -> bool {
-        !self.removed
-            && self
-                .span
-                .high
-                .as_ref()
-                .is_none_or(|high| high.is_above(probe))
+        let ends_above = match probe.rank().cmp(&self.high) {
+            Order::Less => true,
+            Order::Equal | Order::Greater => {
+                let high = self.span.high.as_ref();
+                high.is_none_or(|high| high.is_above(probe))
+            }
+        };
+        !self.removed && ends_above
     }
 
     fn covers_seek(&self, seek: &Seek<OrderedProbe<T>>) -> bool {

@@ -4,25 +4,28 @@
 //! locks are let go. A reader sees the table before or after. A short list is handled in one go
 //! ([`Batch`]), a long one in steps ([`Bulk`]), between which the locks stay held.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::mem::ManuallyDrop;
+mod holding;
+mod item;
+mod sorting;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_epoch::{Guard, pin};
+use smallvec::smallvec;
 
+use crate::directory::Directory;
+use crate::directory::ProbeOf;
 use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
-use crate::directory::{Directory, LeafOf, LockedOf, ProbeOf};
-use crate::discard::discard;
-use crate::leaf::{Body, Full, Probe, Rank, key_of};
-use crate::lock::{Contended, Intact};
+use crate::leaf::Probe;
+use crate::lock::Contended;
 use crate::object::is_flat;
-use crate::page::Source;
-use crate::storage::Block;
-use crate::table::{AnyDirectory, Kind, Shape, Store, Table, read_only};
+use crate::table::{AnyDirectory, Store, Table, read_only};
 use crate::term::{Arena, Term, Tuples};
+use holding::{Holding, Pieces};
+use item::{Item, ItemOf};
+use sorting::Sorting;
 
 /// What a list insert does about keys that are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,246 +47,12 @@ pub enum Progress {
     Done(bool),
 }
 
-#[derive(Clone, Copy)]
-struct Item<T> {
-    rank: Rank,
-    object: T,
-    /// The object is in a block, which goes over to the table.
-    is_block: bool,
-}
-
-impl<T: Term> Item<T> {
-    fn of<D: Directory<T>>(object: T, keypos: usize, is_block: bool) -> Self {
-        Item {
-            rank: ProbeOf::<T, D>::of(key_of(object, keypos)).rank(),
-            object,
-            is_block,
-        }
-    }
-
-    fn source(&self) -> Source<'_, T> {
-        match self.is_block {
-            true => Source::Block(self.object),
-            false => Source::Object(self.object),
-        }
-    }
-
-    fn probe<D: Directory<T>>(&self, keypos: usize) -> ProbeOf<T, D> {
-        ProbeOf::<T, D>::ranked(self.rank, key_of(self.object, keypos))
-    }
-
-    fn cmp<D: Directory<T>>(&self, other: &Self, keypos: usize) -> Ordering {
-        self.rank.cmp(&other.rank).then_with(|| {
-            ProbeOf::<T, D>::tie(key_of(self.object, keypos), key_of(other.object, keypos))
-        })
-    }
-}
-
-/// The leaves of a list insert, locked.
-struct Holding<T: Term, D: Directory<T>> {
-    store: Arc<Store<T>>,
-    directory: *const D,
-    leaves: Vec<*const LeafOf<T, D>>,
-    /// The leaf that is at work.
-    at: usize,
-    /// It may be changed, and has room for what is coming.
-    prepared: bool,
-    /// When the change happens, as far as snapshots are concerned; known when all leaves are locked.
-    instant: u64,
-}
-
-// SAFETY: the pointers lead into the store, which is held here and may be used on any thread.
-unsafe impl<T: Term, D: Directory<T>> Send for Holding<T, D> {}
-// SAFETY: as above; a shared reference gives access to nothing.
-unsafe impl<T: Term, D: Directory<T>> Sync for Holding<T, D> {}
-
-impl<T: Term, D: Directory<T>> Holding<T, D> {
-    /// `directory` is the one in `store`.
-    fn new(store: Arc<Store<T>>, directory: *const D) -> Self {
-        Holding {
-            store,
-            directory,
-            leaves: Vec::new(),
-            at: 0,
-            prepared: false,
-            instant: 0,
-        }
-    }
-
-    fn shape(&self) -> &Shape {
-        &self.store.shape
-    }
-
-    fn directory(&self) -> &D {
-        // SAFETY: the directory is part of the store, which is held.
-        unsafe { &*self.directory }
-    }
-
-    /// A leaf that is held.
-    fn adopt(&self, at: usize) -> ManuallyDrop<LockedOf<'_, T, D>> {
-        // SAFETY: the store keeps the leaf: a leaf is removed only under its lock, which is held
-        // here; `ManuallyDrop` leaves it held.
-        ManuallyDrop::new(unsafe { (*self.leaves[at]).adopt() })
-    }
-
-    /// How many of `items` are in a leaf that is held, which has the first.
-    fn covered(&self, at: usize, items: &[Item<T>], guard: &Guard) -> usize {
-        let (locked, keypos) = (self.adopt(at), self.shape().keypos);
-        let body = locked.body(guard);
-        items.partition_point(|item| body.covers(&item.probe::<D>(keypos)))
-    }
-
-    /// Locks the leaf of the first item; answers how many of the items it has. Items come in the
-    /// order of the leaves, so two list inserts never wait for each other in a circle.
-    fn lock(&mut self, items: &[Item<T>], guard: &Guard) -> Result<usize, Contended> {
-        let Some(first) = items.first() else {
-            return Ok(0);
-        };
-        let probe = first.probe::<D>(self.shape().keypos);
-        loop {
-            let locked = self.directory().leaf(&probe, guard).lock()?;
-            if !locked.body(guard).covers(&probe) {
-                continue;
-            }
-            let leaf: *const _ = locked.keep();
-            self.leaves.push(leaf);
-            return Ok(self.covered(self.leaves.len() - 1, items, guard));
-        }
-    }
-
-    /// Whether the item's key is there already.
-    fn is_there(&mut self, item: &Item<T>, guard: &Guard) -> bool {
-        let keypos = self.shape().keypos;
-        let probe = item.probe::<D>(keypos);
-        self.go_to(&probe, guard);
-        let locked = self.adopt(self.at);
-        let body = locked.body(guard);
-        let group = body.group(&probe, keypos, Intact::LOCKED, guard);
-        group.is_ok_and(|slots| !slots.is_empty())
-    }
-
-    /// All leaves are locked: the change happens now.
-    fn begin(&mut self) {
-        self.rewind();
-        self.instant = self.directory().snapshots().instant();
-    }
-
-    /// Puts the first item in its leaf. Answers whether that was frozen first, which takes its time.
-    fn put(&mut self, items: &[Item<T>], guard: &Guard) -> bool {
-        let Some(item) = items.first() else {
-            return false;
-        };
-        let probe = item.probe::<D>(self.shape().keypos);
-        self.go_to(&probe, guard);
-        let mut has_frozen = false;
-        if !std::mem::replace(&mut self.prepared, true) {
-            let snapshots = self.directory().snapshots();
-            has_frozen = snapshots.freeze(&mut self.adopt(self.at), self.instant, guard);
-            self.prepare(items, guard);
-        }
-        loop {
-            let (shape, mut locked) = (self.shape(), self.adopt(self.at));
-            let context = shape.context();
-            let put = shape.put(&mut locked.group(probe, context, guard), item.source());
-            let Err(Full) = put else { return has_frozen };
-            let entries = locked.body(guard).len() + 1;
-            if !locked.make_room(entries, context, guard) {
-                self.split([item, item], guard);
-                self.go_to(&probe, guard);
-            }
-        }
-    }
-
-    /// Sees to it that the leaf at work is large enough for the items that it is going to have, but
-    /// no larger than if none of them were new. Items come in the order of the slots: a leaf that
-    /// grew with them would have them crowd together in its front.
-    fn prepare(&mut self, items: &[Item<T>], guard: &Guard) {
-        let bounds = &self.shape().bounds;
-        let window = &items[..items.len().min(2 * bounds.hash_leaf)];
-        loop {
-            let (shape, mut locked) = (self.shape(), self.adopt(self.at));
-            let coming = &window[..self.covered(self.at, window, guard)];
-            let entries = slots(shape, coming);
-            let body = locked.body(guard);
-            if entries <= body.len() || body.has_room(entries) {
-                return;
-            }
-            let [Some(first), Some(last)] = [coming.first(), coming.last()] else {
-                return;
-            };
-            let (context, ends) = (shape.context(), [first, last]);
-            let probes = ends.map(|item| item.probe::<D>(context.keypos));
-            if !self
-                .directory()
-                .splits_ahead(body, entries, &probes, context)
-            {
-                locked.make_room(entries, context, guard);
-                return;
-            }
-            self.split(ends, guard);
-            self.go_to(&probes[0], guard);
-        }
-    }
-
-    /// Splits the leaf at work, which is too small for what comes from one item to the other.
-    fn split(&mut self, ends: [&Item<T>; 2], guard: &Guard) {
-        let (shape, mut locked) = (self.shape(), self.adopt(self.at));
-        let probes = ends.map(|item| item.probe::<D>(shape.keypos));
-        let directory = self.directory();
-        let upper = directory.split(&mut locked, &probes, shape.context(), guard);
-        if let Some(leaf) = upper.map(LockedOf::<T, D>::keep) {
-            self.leaves.insert(self.at + 1, leaf);
-        }
-    }
-
-    /// Makes the leaf that has `probe` the one at work.
-    fn go_to(&mut self, probe: &ProbeOf<T, D>, guard: &Guard) {
-        while !self.adopt(self.at).body(guard).covers(probe) {
-            self.at += 1;
-            self.prepared = false;
-        }
-    }
-
-    fn rewind(&mut self) {
-        self.at = 0;
-        self.prepared = false;
-    }
-
-    /// Lets go of the lock taken last; false when none is left.
-    fn unlock_one(&mut self) -> bool {
-        let Some(last) = self.leaves.len().checked_sub(1) else {
-            return false;
-        };
-        drop(ManuallyDrop::into_inner(self.adopt(last)));
-        self.leaves.pop();
-        true
-    }
-}
-
-impl<T: Term, D: Directory<T>> Drop for Holding<T, D> {
-    fn drop(&mut self) {
-        while self.unlock_one() {}
-    }
-}
-
-/// The slots that items take in a leaf, if they are all new.
-fn slots<T: Term>(shape: &Shape, items: &[Item<T>]) -> usize {
-    let most = match shape.kind {
-        Kind::Set | Kind::OrderedSet => 1,
-        Kind::Bag | Kind::DuplicateBag => shape.bounds.run,
-    };
-    items
-        .chunk_by(|one, two| one.rank == two.rank)
-        .map(|group| if group.len() > most { 1 } else { group.len() })
-        .sum()
-}
-
 /// A list insert that is handled in one go. The objects are the caller's.
 ///
 /// Should an operation on one of them panic when the first is in the table, then the rest is put there
 /// while the panic goes on, but for what fails again.
 pub(crate) struct Batch<T: Term, D: Directory<T>> {
-    items: Vec<Item<T>>,
+    items: Vec<ItemOf<T, D>>,
     holding: Holding<T, D>,
     /// Items that are in the table; `None` before the first is put there.
     put: Option<usize>,
@@ -293,10 +62,9 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
     /// `directory` is the one in `store`.
     pub fn of(store: Arc<Store<T>>, directory: &D, objects: &[T]) -> Self {
         let keypos = store.shape.keypos;
-        let mut items: Vec<_> = objects
-            .iter()
-            .map(|&object| Item::of::<D>(object, keypos, false))
-            .collect();
+        let objects = objects.iter().enumerate();
+        let items = objects.map(|(at, &object)| Item::of::<D>(object, keypos, false, at));
+        let mut items: Vec<ItemOf<T, D>> = items.collect();
         items.sort_by(|one, two| one.cmp::<D>(two, keypos));
         Batch {
             items,
@@ -317,7 +85,7 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
         holding.begin();
         for at in 0..items.len() {
             self.put = Some(at);
-            holding.put(&items[at..], guard);
+            holding.put_first(&items[at..], guard);
         }
         self.put = None;
         Ok(true)
@@ -328,7 +96,7 @@ impl<T: Term, D: Directory<T>> Drop for Batch<T, D> {
     fn drop(&mut self) {
         let Some(put) = self.put else { return };
         for at in put..self.items.len() {
-            let put = || self.holding.put(&self.items[at..], &pin());
+            let put = || self.holding.put_first(&self.items[at..], &pin());
             let _ = catch_unwind(AssertUnwindSafe(put));
         }
     }
@@ -389,86 +157,61 @@ impl<T: Term> Bulk<T> {
 struct Work<T: Term, D: Directory<T>> {
     mode: BulkMode,
     holding: Holding<T, D>,
-    /// Objects in blocks, which are ours until they are put in the table.
-    blocks: Vec<T>,
     /// Where the copies of flat objects and of others live until they are copied again to the slabs
-    /// and pages of their leaves.
+    /// and pages of their leaves. Those in blocks are ours until they are put in the table.
     flat: T::Tuples,
     arenas: Vec<T::Arena>,
-    /// Sorted portions of the list, the last one not yet sorted.
-    portions: Vec<Vec<Item<T>>>,
-    /// The whole list, as far as it has been merged.
-    sorted: Vec<Item<T>>,
-    phase: Phase<T, D>,
+    sorting: Sorting<T, <ProbeOf<T, D> as Probe<T>>::Rank>,
+    /// The whole list, when it is sorted. A piece that is in the table is empty.
+    sorted: Vec<Vec<ItemOf<T, D>>>,
+    phase: Phase,
 }
 
-enum Phase<T: Term, D: Directory<T>> {
-    Collect,
-    /// The first items of the portions, as far as they are known.
-    Line(Vec<Front<T, D>>),
-    Merge(BinaryHeap<Front<T, D>>),
-    Lock(usize),
-    Check(usize),
-    Put(usize),
+enum Phase {
+    Sort,
+    Lock(Place),
+    Check(Place),
+    Put(Place),
     Unlock(bool),
 }
 
-/// The next item of a portion. The greatest of these is the one to take first.
-struct Front<T: Term, D: Directory<T>> {
-    item: Item<T>,
-    portion: usize,
-    at: usize,
-    keypos: usize,
-    _directory: std::marker::PhantomData<fn() -> D>,
+/// How many items of the sorted list are done with.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    pieces: usize,
+    items: usize,
 }
 
-impl<T: Term, D: Directory<T>> Front<T, D> {
-    fn of(portions: &[Vec<Item<T>>], portion: usize, at: usize, keypos: usize) -> Option<Self> {
-        Some(Front {
-            item: *portions[portion].get(at)?,
-            portion,
-            at,
-            keypos,
-            _directory: std::marker::PhantomData,
-        })
+impl Place {
+    /// What is left of a piece.
+    fn rest<I>(self, sorted: &[Vec<I>]) -> Option<&[I]> {
+        sorted.get(self.pieces).map(|piece| &piece[self.items..])
+    }
+
+    /// Answers whether a piece has come to its end.
+    fn advance<I>(&mut self, by: usize, sorted: &[Vec<I>]) -> bool {
+        self.items += by;
+        let is_over = self.items == sorted[self.pieces].len();
+        if is_over {
+            *self = Place {
+                pieces: self.pieces + 1,
+                items: 0,
+            };
+        }
+        is_over
     }
 }
-
-impl<T: Term, D: Directory<T>> Ord for Front<T, D> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let order = self.item.cmp::<D>(&other.item, self.keypos);
-        order.then(self.portion.cmp(&other.portion)).reverse()
-    }
-}
-
-impl<T: Term, D: Directory<T>> PartialOrd for Front<T, D> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T: Term, D: Directory<T>> PartialEq for Front<T, D> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T: Term, D: Directory<T>> Eq for Front<T, D> {}
-
-/// Objects that are sorted at once.
-const PORTION: usize = 1024;
 
 impl<T: Term, D: Directory<T>> Work<T, D> {
     fn new(store: Arc<Store<T>>, directory: *const D, mode: BulkMode) -> Self {
         Work {
             mode,
             holding: Holding::new(store, directory),
-            blocks: Vec::new(),
             flat: T::Tuples::new(),
             arenas: Vec::new(),
-            portions: Vec::new(),
+            sorting: Sorting::new(),
             sorted: Vec::new(),
-            phase: Phase::Collect,
+            phase: Phase::Sort,
         }
     }
 
@@ -478,16 +221,9 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
 
     fn push(&mut self, object: T) {
         let (object, is_block) = self.copy(object);
-        let item = Item::of::<D>(object, self.keypos(), is_block);
-        match self.portions.last_mut() {
-            Some(portion) if portion.len() < PORTION => portion.push(item),
-            _ => {
-                self.sort_last();
-                let mut portion = Vec::with_capacity(PORTION);
-                portion.push(item);
-                self.portions.push(portion);
-            }
-        }
+        let arrival = self.sorting.pushed();
+        let item = Item::of::<D>(object, self.keypos(), is_block, arrival);
+        self.sorting.push(item);
     }
 
     /// A copy, and whether it is in a block.
@@ -497,9 +233,7 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
             return (self.flat.tuple(elements), false);
         }
         if let Some(bytes) = T::block_bytes(elements) {
-            let block = T::new_block(elements, bytes);
-            self.blocks.push(block);
-            return (block, true);
+            return (T::new_block(elements, bytes), true);
         }
         let bounds = &self.holding.shape().bounds;
         let full = |arena: &T::Arena| arena.bytes() >= bounds.page_bytes;
@@ -517,78 +251,85 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
     /// From here on all objects go to the table: a list insert that is dropped is finished first.
     fn begin_to_put(&mut self) {
         self.holding.begin();
-        self.blocks.clear();
-        self.phase = Phase::Put(0);
-    }
-
-    fn sort_last(&mut self) {
-        let keypos = self.keypos();
-        if let Some(portion) = self.portions.last_mut() {
-            portion.sort_by(|one, two| one.cmp::<D>(two, keypos));
-        }
+        self.phase = Phase::Put(Place::default());
     }
 
     fn step(&mut self, mut budget: usize) -> Progress {
         let (guard, keypos) = (&pin(), self.keypos());
         loop {
-            match &mut self.phase {
-                Phase::Collect => {
-                    self.sort_last();
-                    let count = self.portions.iter().map(Vec::len).sum();
-                    // As long as the caller's list: that ends this call, and not the process.
-                    let reserved = self.sorted.try_reserve_exact(count);
-                    reserved.expect("memory to line up the objects of a list");
-                    self.phase = Phase::Line(Vec::with_capacity(self.portions.len()));
-                }
-                Phase::Line(fronts) if fronts.len() < self.portions.len() => {
-                    let front = Front::of(&self.portions, fronts.len(), 0, keypos);
-                    fronts.push(front.expect("no portion is empty"));
-                }
-                Phase::Line(fronts) => {
-                    self.phase = Phase::Merge(std::mem::take(fronts).into());
-                }
-                Phase::Merge(fronts) => match fronts.pop() {
-                    Some(front) => {
-                        self.sorted.push(front.item);
-                        match Front::of(&self.portions, front.portion, front.at + 1, keypos) {
-                            Some(next) => fronts.push(next),
-                            None => self.portions[front.portion] = Vec::new(),
+            let done = match &mut self.phase {
+                Phase::Sort => match self.sorting.step(|one, two| one.cmp::<D>(two, keypos)) {
+                    Some(sorted) => sorted,
+                    None => {
+                        self.sorted = self.sorting.take_sorted();
+                        self.phase = Phase::Lock(Place::default());
+                        1
+                    }
+                },
+                Phase::Lock(place) => match place.rest(&self.sorted) {
+                    Some(items) => match self.holding.lock(items, guard) {
+                        Ok(locked) => {
+                            place.advance(locked, &self.sorted);
+                            1
                         }
-                    }
-                    None => self.phase = Phase::Lock(0),
-                },
-                Phase::Lock(at) if *at < self.sorted.len() => {
-                    match self.holding.lock(&self.sorted[*at..], guard) {
-                        Ok(locked) => *at += locked,
                         Err(Contended) => return Progress::Contended,
+                    },
+                    None => {
+                        match self.mode {
+                            BulkMode::Insert => self.begin_to_put(),
+                            BulkMode::InsertNew => self.phase = Phase::Check(Place::default()),
+                        }
+                        1
                     }
-                }
-                Phase::Lock(_) => match self.mode {
-                    BulkMode::Insert => self.begin_to_put(),
-                    BulkMode::InsertNew => self.phase = Phase::Check(0),
                 },
-                Phase::Check(at) => match self.sorted.get(*at) {
-                    Some(item) if self.holding.is_there(item, guard) => {
-                        self.phase = Phase::Unlock(false);
+                Phase::Check(place) => {
+                    match place.rest(&self.sorted) {
+                        Some([item, ..]) if self.holding.is_there(item, guard) => {
+                            self.phase = Phase::Unlock(false);
+                        }
+                        Some(_) => {
+                            place.advance(1, &self.sorted);
+                        }
+                        None => self.begin_to_put(),
                     }
-                    Some(_) => *at += 1,
-                    None => self.begin_to_put(),
-                },
-                Phase::Put(at) if *at < self.sorted.len() => {
-                    let has_frozen = self.holding.put(&self.sorted[*at..], guard);
-                    *at += 1;
-                    if has_frozen {
-                        return Progress::Pending;
-                    }
+                    1
                 }
-                Phase::Put(_) => self.phase = Phase::Unlock(true),
+                Phase::Put(place) => match place.rest(&self.sorted) {
+                    Some(items) => {
+                        let mut pieces: Pieces<'_, T, D> = smallvec![items];
+                        let mut coming = items.len();
+                        for piece in &self.sorted[place.pieces + 1..] {
+                            if coming >= self.holding.most() {
+                                break;
+                            }
+                            coming += piece.len();
+                            pieces.push(piece);
+                        }
+                        let frozen = self.holding.prepare(&pieces, guard);
+                        let put = self.holding.put(items, guard);
+                        drop(pieces);
+                        let piece = place.pieces;
+                        if place.advance(put, &self.sorted) {
+                            self.sorted[piece] = Vec::new();
+                        }
+                        if frozen {
+                            return Progress::Pending;
+                        }
+                        put
+                    }
+                    None => {
+                        self.phase = Phase::Unlock(true);
+                        1
+                    }
+                },
                 Phase::Unlock(inserted) => {
                     if !self.holding.unlock_one() {
                         return Progress::Done(*inserted);
                     }
+                    1
                 }
-            }
-            budget = budget.saturating_sub(1);
+            };
+            budget = budget.saturating_sub(done.max(1));
             if budget == 0 {
                 return Progress::Pending;
             }
@@ -605,10 +346,15 @@ impl<T: Term, D: Directory<T>> Drop for Work<T, D> {
                 break;
             }
         }
-        let blocks = std::mem::take(&mut self.blocks);
-        let blocks: Vec<Block<T>> = blocks.into_iter().map(Block).collect();
-        if blocks.len() > PORTION || self.arenas.len() > 4 {
-            discard((blocks, std::mem::take(&mut self.arenas)));
+        // The blocks are the table's.
+        if let Phase::Put(_) | Phase::Unlock(true) = self.phase {
+            return;
         }
+        let items = std::mem::replace(&mut self.sorting, Sorting::new()).into_items();
+        let sorted = std::mem::take(&mut self.sorted).into_iter().flatten();
+        items
+            .chain(sorted)
+            .filter_map(Item::into_block)
+            .for_each(drop);
     }
 }

@@ -99,20 +99,19 @@ pub(crate) fn key_of<T: Term>(object: T, keypos: usize) -> T {
     object.element(keypos - 1)
 }
 
-/// The leading words of a key's place in the order of the entries.
-pub(crate) type Rank = [u64; 3];
-
 /// Where a key is looked for. Made once for each call.
 pub(crate) trait Probe<T>: Copy {
+    /// Leading words of a key's place in the order of the entries.
+    type Rank: Copy + Ord + Send + Sync;
+
     fn of(key: T) -> Self;
 
     /// The probe of a key whose [rank](Probe::rank) is known.
-    fn ranked(rank: Rank, key: T) -> Self;
+    fn ranked(rank: Self::Rank, key: T) -> Self;
 
     fn key(&self) -> T;
 
-    /// Numbers in the order of the leaves' entries.
-    fn rank(&self) -> Rank;
+    fn rank(&self) -> Self::Rank;
 
     /// The order of two keys with equal ranks, as far as it decides which leaf they are in.
     fn tie(one: T, two: T) -> std::cmp::Ordering;
@@ -237,6 +236,21 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
 
     /// The same slots with other entries for the same objects.
     fn copied(&self, entry: impl FnMut(Entry) -> Entry) -> Self;
+
+    /// How many entries more the leaf takes, all in all, before it is to be split.
+    fn room(&self, context: Context<'_>) -> usize;
+
+    /// The head of an entry for this key.
+    fn head(&self, probe: &Self::Probe) -> u64;
+
+    /// The same entries and others, each with its head and the slot that it is to be put in front of, in
+    /// order; with room for so many.
+    fn merged(
+        &self,
+        others: impl Iterator<Item = (usize, u64, Entry)>,
+        entries: usize,
+        context: Context<'_>,
+    ) -> Self;
 
     /// The same entries in less memory, where it is worth it.
     fn shrunk(&self, keypos: usize, guard: &Guard) -> Option<Self>;

@@ -12,6 +12,7 @@ use crossbeam_epoch::Guard;
 
 use crate::discard::{defer_discard, defer_drop};
 use crate::leaf::Entry;
+use crate::object::is_flat;
 use crate::table::Bounds;
 use crate::term::{Arena, Term};
 use crate::usage::Usage;
@@ -126,6 +127,13 @@ impl<T: Term> Source<'_, T> {
         };
         self.discard();
         copy
+    }
+
+    /// Neither a slab nor a block is where it is going to live.
+    pub fn is_in_page(&self) -> bool {
+        let elements = self.elements();
+        let is_block = matches!(self, Source::Block(_));
+        !is_block && !is_flat(elements) && T::block_bytes(elements).is_none()
     }
 
     pub fn elements(&self) -> &[T] {

@@ -14,8 +14,8 @@ use super::branch::{Branch, LeafPointer};
 use super::{Directory, Leaves};
 use crate::discard::defer_drop;
 use crate::hint::Generation;
-use crate::leaf::ordered::{OrderedBody, OrderedProbe, Separator, Span};
-use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Rank, Seek, key_of};
+use crate::leaf::ordered::{OrderedBody, OrderedProbe, Rank, Separator, Span};
+use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Seek, key_of};
 use crate::lock::VersionLock;
 use crate::page::Source;
 use crate::snapshot::Snapshots;
@@ -221,7 +221,8 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         // SAFETY: the leaf is locked, so its words are objects.
         let key = |entry: &Entry| key_of(unsafe { T::from_word(entry.word) }, keypos);
         // Keys that come in ascending order leave full leaves behind.
-        let ascending = probe.key().compare(key(&entries[used - 1])).is_gt();
+        let last = entries.last().map(key);
+        let ascending = last.is_none_or(|last| probe.key().compare(last).is_gt());
         let (middle, separator) = match ascending {
             true => (used, Separator::new(probe.key(), &self.usage)),
             false => (

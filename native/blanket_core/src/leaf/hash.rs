@@ -10,7 +10,7 @@ use std::ops::{Bound, Range};
 
 use crossbeam_epoch::Guard;
 
-use super::{Body, Context, Direction, Entry, Probe, Rank, Seek};
+use super::{Body, Context, Direction, Entry, Probe, Seek};
 use crate::lock::{Intact, Torn};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::term::Term;
@@ -26,6 +26,8 @@ pub(crate) struct HashProbe<T> {
 }
 
 impl<T: Term> Probe<T> for HashProbe<T> {
+    type Rank = u64;
+
     #[inline]
     fn of(key: T) -> Self {
         HashProbe {
@@ -35,7 +37,7 @@ impl<T: Term> Probe<T> for HashProbe<T> {
     }
 
     #[inline]
-    fn ranked([hash, ..]: Rank, key: T) -> Self {
+    fn ranked(hash: u64, key: T) -> Self {
         HashProbe { hash, key }
     }
 
@@ -43,8 +45,8 @@ impl<T: Term> Probe<T> for HashProbe<T> {
         self.key
     }
 
-    fn rank(&self) -> Rank {
-        [self.hash, 0, 0]
+    fn rank(&self) -> u64 {
+        self.hash
     }
 
     fn tie(_one: T, _two: T) -> std::cmp::Ordering {
@@ -371,15 +373,45 @@ impl<T: Term> Body<T> for HashBody {
     }
 
     fn grown(&self, entries: usize, context: Context<'_>) -> Option<Self> {
+        let is_worth_it =
+            homes(entries) <= self.capacity || self.capacity < context.bounds.hash_leaf;
+        is_worth_it.then(|| Body::<T>::merged(self, std::iter::empty(), entries, context))
+    }
+
+    fn room(&self, context: Context<'_>) -> usize {
+        let most = self.capacity.max(context.bounds.hash_leaf) * 4 / 5;
+        most.saturating_sub(self.len.load(Ordering::Relaxed))
+    }
+
+    fn head(&self, probe: &HashProbe<T>) -> u64 {
+        probe.hash
+    }
+
+    fn merged(
+        &self,
+        others: impl Iterator<Item = (usize, u64, Entry)>,
+        entries: usize,
+        context: Context<'_>,
+    ) -> Self {
         let (mut capacity, most) = (self.capacity, context.bounds.hash_leaf);
-        if homes(entries) > capacity && capacity >= most {
-            return None;
-        }
         while homes(entries) > capacity && capacity < most {
             capacity = (capacity * 2).min(most);
         }
-        let entries = self.occupied();
-        Some(Self::build(self.depth, self.prefix, capacity, entries))
+        let others =
+            others.map(|(slot, hash, entry)| (slot, hash | u64::from(entry.page), entry.word));
+        let mut others = others.peekable();
+        let mut slots = (0..self.slots.len())
+            .filter(|&slot| self.word(slot) != 0)
+            .peekable();
+        let merged = std::iter::from_fn(|| {
+            let next = slots.peek().copied();
+            let other = others.next_if(|(before, ..)| next.is_none_or(|slot| *before <= slot));
+            match other {
+                Some((_, head, word)) => Some((head, word)),
+                None => slots.next().map(|slot| (self.head(slot), self.word(slot))),
+            }
+        });
+        Self::build(self.depth, self.prefix, capacity, merged)
     }
 
     fn copied(&self, mut entry: impl FnMut(Entry) -> Entry) -> Self {

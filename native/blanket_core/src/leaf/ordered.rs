@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
 
-use super::{Body, Context, Direction, Entry, Probe, Rank, Seek, key_of};
+use super::{Body, Context, Direction, Entry, Probe, Seek, key_of};
 use crate::lock::{Intact, Torn};
 use crate::page::{OwnedTerm, PageIndex};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
@@ -24,7 +24,12 @@ pub(crate) struct OrderedProbe<T> {
     key: T,
 }
 
+/// The first bytes of a key's encoding.
+pub(crate) type Rank = [u64; 3];
+
 impl<T: Term> Probe<T> for OrderedProbe<T> {
+    type Rank = Rank;
+
     #[inline(always)]
     fn of(key: T) -> Self {
         OrderedProbe {
@@ -213,9 +218,24 @@ impl<T: Term> OrderedBody<T> {
         body
     }
 
-    /// The same entries for another span or size.
-    pub fn rebuilt(&self, span: Span<T>, capacity: usize, keypos: usize) -> Self {
-        Self::build(span, capacity, &self.entries(0..self.used()), keypos)
+    /// The same entries and others, each with its head and the slot that it is to be put in front of.
+    fn rebuilt(&self, others: impl Iterator<Item = (usize, u64, Entry)>, capacity: usize) -> Self {
+        let body = Self::build(self.span.clone(), capacity, &[], 1);
+        let mut others = others.peekable();
+        let mut len = 0;
+        let mut push = |head, entry| {
+            body.put(len, head, entry);
+            len += 1;
+        };
+        for slot in 0..self.used() {
+            while let Some((_, head, entry)) = others.next_if(|(before, ..)| *before <= slot) {
+                push(head, entry);
+            }
+            push(self.heads[slot].load(Ordering::Relaxed), self.at(slot));
+        }
+        others.for_each(|(_, head, entry)| push(head, entry));
+        body.len.store(len, Ordering::Relaxed);
+        body
     }
 
     pub fn entries(&self, slots: Range<usize>) -> Vec<Entry> {
@@ -473,7 +493,7 @@ impl<T: Term> Body<T> for OrderedBody<T> {
     fn grown(&self, entries: usize, context: Context<'_>) -> Option<Self> {
         let most = context.bounds.ordered_leaf;
         let capacity = entries.max(self.capacity() * 2).min(most);
-        (self.capacity() < most).then(|| self.rebuilt(self.span.clone(), capacity, context.keypos))
+        (self.capacity() < most).then(|| self.rebuilt(std::iter::empty(), capacity))
     }
 
     fn copied(&self, mut entry: impl FnMut(Entry) -> Entry) -> Self {
@@ -482,6 +502,7 @@ impl<T: Term> Body<T> for OrderedBody<T> {
         OrderedBody {
             span: self.span.clone(),
             removed: self.removed,
+            high: self.high,
             skip: self.skip,
             len: AtomicUsize::new(used),
             heads: self.heads[..used].iter().map(copy).collect(),
@@ -491,11 +512,29 @@ impl<T: Term> Body<T> for OrderedBody<T> {
         }
     }
 
-    fn shrunk(&self, keypos: usize, _guard: &Guard) -> Option<Self> {
+    fn room(&self, context: Context<'_>) -> usize {
+        context.bounds.ordered_leaf.saturating_sub(self.used())
+    }
+
+    fn head(&self, probe: &OrderedProbe<T>) -> u64 {
+        probe.encoding.head(self.skip)
+    }
+
+    fn merged(
+        &self,
+        others: impl Iterator<Item = (usize, u64, Entry)>,
+        entries: usize,
+        context: Context<'_>,
+    ) -> Self {
+        let capacity = entries.min(context.bounds.ordered_leaf);
+        self.rebuilt(others, capacity.max(self.capacity()))
+    }
+
+    fn shrunk(&self, _keypos: usize, _guard: &Guard) -> Option<Self> {
         let (len, capacity) = (self.used(), self.capacity());
         (capacity > Self::SMALLEST && len * 8 < capacity).then(|| {
             let capacity = (len * 2).max(Self::SMALLEST);
-            self.rebuilt(self.span.clone(), capacity, keypos)
+            self.rebuilt(std::iter::empty(), capacity)
         })
     }
 }

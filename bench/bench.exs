@@ -1,7 +1,10 @@
 # The same work on :ets and on Blanket.Table: run by bin/bench, which says how.
 
 support = ~w(data loops statistics machine quiet workload shape row runner)
-workloads = ~w(reads writes whole searches bags together scale tables memory handover floor)
+
+workloads =
+  ~w(reads writes whole searches bags together scale tables memory snapshots handover floor)
+
 report = ~w(figures terminal json svg)
 
 for {directory, names} <- [support: support, workloads: workloads, report: report],
@@ -52,6 +55,7 @@ defmodule Bench do
     Bench.Workloads.Scale,
     Bench.Workloads.Tables,
     Bench.Workloads.Memory,
+    Bench.Workloads.Snapshots,
     Bench.Workloads.Handover,
     Bench.Workloads.Floor
   ]

@@ -37,6 +37,7 @@ defmodule Blanket.Native do
   def lookup_many(_table, _keys), do: not_loaded()
   def delete_many(_table, _keys), do: not_loaded()
   def scan(_table, _from), do: not_loaded()
+  def scan_back(_table, _from), do: not_loaded()
 
   # Match specifications. Those that are not covered natively are answered by :uncovered; remove answers
   # how many objects it removed, and exchange whether it replaced one.

@@ -1544,15 +1544,9 @@ defmodule Blanket.Table do
   """
   @spec foldl((object, acc -> acc), acc, table) :: acc when acc: term
   def foldl(fun, acc, table) do
-    fixed(table, &forward(Native.scan(&1, :start), fun, acc, &1))
-  end
-
-  defp forward({objects, next}, fun, acc, snapshot) do
-    acc = :lists.foldl(fun, acc, objects)
-
-    if next == :"$end_of_table",
-      do: acc,
-      else: forward(Native.scan(snapshot, next), fun, acc, snapshot)
+    fixed(table, fn snapshot ->
+      by_portions(:start, &Native.scan(snapshot, &1), fun, acc)
+    end)
   end
 
   @doc """
@@ -1565,15 +1559,25 @@ defmodule Blanket.Table do
   """
   @spec foldr((object, acc -> acc), acc, table) :: acc when acc: term
   def foldr(fun, acc, table) do
-    fixed(table, &backward(Native.last_lookup(&1), fun, acc, &1))
+    fixed(table, fn snapshot ->
+      if info(snapshot, :type) == :ordered_set,
+        do: by_portions(:start, &Native.scan_back(snapshot, &1), fun, acc),
+        else: by_keys(Native.last_lookup(snapshot), &Native.prev_lookup(snapshot, &1), fun, acc)
+    end)
   end
 
-  defp backward(:"$end_of_table", _fun, acc, _snapshot), do: acc
+  defp by_portions(:"$end_of_table", _portion, _fun, acc), do: acc
 
-  defp backward({key, objects}, fun, acc, snapshot) do
-    acc = :lists.foldr(fun, acc, objects)
-    backward(Native.prev_lookup(snapshot, key), fun, acc, snapshot)
+  defp by_portions(from, portion, fun, acc) do
+    {objects, next} = portion.(from)
+    by_portions(next, portion, fun, :lists.foldl(fun, acc, objects))
   end
+
+  # The last object of a key comes first.
+  defp by_keys(:"$end_of_table", _step, _fun, acc), do: acc
+
+  defp by_keys({key, objects}, step, fun, acc),
+    do: by_keys(step.(key), step, fun, :lists.foldr(fun, acc, objects))
 
   # To `fun` the table is fixed, as in :ets.
   defp fixed(table, fun) do

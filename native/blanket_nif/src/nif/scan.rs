@@ -1,9 +1,10 @@
 //! Going through a table in portions, with a cursor in between.
 //!
 //! `scan(table, from)` answers `{objects, next}`: `from` is `:start` or a cursor, and so is `next`,
-//! but for `:"$end_of_table"` behind the last portion.
+//! but for `:"$end_of_table"` behind the last portion. `scan_back` does so from the end, of an
+//! `ordered_set`.
 
-use blanket_core::{Direction, Position};
+use blanket_core::{Direction, Kind, Position};
 use smallvec::SmallVec;
 
 use super::copy_out;
@@ -15,13 +16,25 @@ use crate::term::BeamTerm;
 use crate::yielding::Slice;
 
 export! {
-    c"scan"/2 = scan;
+    c"scan"/2 = forward;
+    c"scan_back"/2 = backward;
 }
 
 /// Objects of a portion, about.
 const PORTION: usize = 4 * Slice::OBJECTS;
 
-fn scan(call: &Call<'_>) -> Answer {
+fn forward(call: &Call<'_>) -> Answer {
+    scan(call, Direction::Forward)
+}
+
+fn backward(call: &Call<'_>) -> Answer {
+    match call.table_to_read()?.table.kind() {
+        Kind::OrderedSet => scan(call, Direction::Backward),
+        _ => Err(Failure::BadArg),
+    }
+}
+
+fn scan(call: &Call<'_>, direction: Direction) -> Answer {
     let table = call.table_to_read()?;
     let from = call.args[1];
     // SAFETY: the cursor is an argument of this call.
@@ -36,7 +49,6 @@ fn scan(call: &Call<'_>) -> Answer {
     let mut objects: SmallVec<[BeamTerm; PORTION]> = SmallVec::new();
     let next = loop {
         found.clear();
-        let direction = Direction::Forward;
         let next =
             (table.table).scan(position, direction, Slice::OBJECTS, call.guard, &mut found)?;
         objects.extend(found.iter().map(|object| copy_out::whole(call, object)));

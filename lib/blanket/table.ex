@@ -1463,8 +1463,8 @@ defmodule Blanket.Table do
       was.
 
   A snapshot ends when it is released, when its owner exits, and when no process has it any more. To write
-  to it fails, as does to take a snapshot of it. `:ets` has nothing like it. See the guide
-  *Snapshots and transactions*.
+  to it fails, as does to take a snapshot of it. `:ets` has nothing like it. The guide
+  *Snapshots and compare-and-swap* says exactly what is guaranteed, and what it costs.
 
       iex> table = Blanket.Table.new(:scores, [:ordered_set])
       iex> Blanket.Table.insert(table, [{"Ada", 1}, {"Grace", 2}])

@@ -11,7 +11,7 @@ mod locked;
 pub(crate) mod ordered;
 
 use std::ops::{Bound, Range};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crossbeam_epoch::{Atomic, Guard};
 use smallvec::SmallVec;
@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use crate::lock::{Contended, Intact, Torn, VersionLock};
 use crate::objects::Objects;
 use crate::page::PageIndex;
-use crate::run::Run;
+use crate::run::{Run, RunShare};
 use crate::storage::{Block, Storage};
 use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 use crate::table::Bounds;
@@ -84,7 +84,7 @@ impl Entry {
         }
     }
 
-    pub fn of_run<T: Term>(run: Run<T>) -> Self {
+    fn of_run<T: Term>(run: Run<T>) -> Self {
         let pointer = Box::into_raw(Box::new(run));
         Entry {
             word: pointer.expose_provenance() as u64,
@@ -366,7 +366,7 @@ impl<T: Term, B: Body<T>> Drop for Leaf<T, B> {
         let mut bytes = size_of::<Self>() + body.bytes();
         for entry in (0..body.slots()).filter_map(|slot| body.entry(slot)) {
             match entry.page {
-                // SAFETY: the entry owned its run, and nobody else can reach it.
+                // SAFETY: the entry had a share of its run, and nobody else can reach it.
                 Entry::RUN => drop(unsafe { take_run::<T>(entry) }),
                 Entry::BLOCK => {
                     // SAFETY: the entry owned its block, and nobody else can reach it.
@@ -384,9 +384,10 @@ impl<T: Term, B: Body<T>> Drop for Leaf<T, B> {
 /// # Safety
 ///
 /// `entry` leads to a run and has given up its ownership of it.
-unsafe fn take_run<T: Term>(entry: Entry) -> Box<Run<T>> {
-    // SAFETY: the word came from `Box::into_raw`; the caller owns what it leads to.
-    unsafe { Box::from_raw(ptr::with_exposed_provenance_mut(entry.word as usize)) }
+unsafe fn take_run<T: Term>(entry: Entry) -> RunShare<T> {
+    let run = NonNull::new(ptr::with_exposed_provenance_mut(entry.word as usize));
+    // SAFETY: the word came from `Box::into_raw`; the caller owns a share of what it leads to.
+    unsafe { RunShare::of(run.expect("a run has an address")) }
 }
 
 /// What a change of a leaf needs to know of its table.

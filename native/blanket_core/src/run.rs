@@ -8,6 +8,7 @@
 //! All changes are made under the lock of the leaf whose entry leads to the run.
 
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crossbeam_epoch::{Atomic, Guard, Owned};
@@ -199,6 +200,8 @@ pub(crate) struct Run<T: Term> {
     key: OwnedTerm<T>,
     list: Atomic<Arc<List<T>>>,
     changing: Mutex<Changing<T>>,
+    /// Entries that lead here beyond the first.
+    shares: AtomicUsize,
 }
 
 /// What only those who change the run need.
@@ -241,6 +244,7 @@ impl<T: Term> Run<T> {
                 len: AtomicUsize::new(0),
             })),
             changing: Mutex::new(Changing::new()),
+            shares: AtomicUsize::new(0),
         };
         // SAFETY: nobody else knows the run yet, so nothing that it retires is being read.
         let guard = unsafe { crossbeam_epoch::unprotected() };
@@ -250,17 +254,33 @@ impl<T: Term> Run<T> {
         run
     }
 
-    /// A run of its own that has what this one has now. It shares the objects.
-    pub fn as_it_is(&self, guard: &Guard) -> Self {
+    /// Another entry is going to lead here. The run is changed no more until that is dropped.
+    pub fn share(&self) {
+        self.shares.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn is_shared(&self) -> bool {
+        self.shares.load(Ordering::Acquire) > 0
+    }
+
+    /// Another run that has what this one has, and is changed in its place. It shares the objects, and
+    /// takes over the index.
+    pub fn replacement(&self, guard: &Guard) -> Self {
         let list = self.list(guard);
         let list = List {
             chunks: list.chunks.clone(),
             len: AtomicUsize::new(list.len.load(Ordering::Relaxed)),
         };
+        let mut changing = self.changing.lock();
         Run {
             key: OwnedTerm::new(self.key()),
             list: Atomic::new(Arc::new(list)),
-            changing: Mutex::new(Changing::new()),
+            changing: Mutex::new(Changing {
+                next_number: changing.next_number,
+                index: changing.index.take(),
+                retired: VecDeque::new(),
+            }),
+            shares: AtomicUsize::new(0),
         }
     }
 
@@ -561,6 +581,33 @@ impl<T: Term> Run<T> {
         retired.push_back(Arc::clone(&old));
         // SAFETY: the old list is no longer reachable; readers that hold a guard now keep it.
         unsafe { defer_drop(guard, Release(old), left) };
+    }
+}
+
+/// The part of an entry in the run that it led to.
+pub(crate) struct RunShare<T: Term>(NonNull<Run<T>>);
+
+// SAFETY: runs may be used, and dropped, on any thread.
+unsafe impl<T: Term> Send for RunShare<T> {}
+
+impl<T: Term> RunShare<T> {
+    /// # Safety
+    ///
+    /// The run came from `Box::into_raw`, and this is made once for its maker and once for each share.
+    pub unsafe fn of(run: NonNull<Run<T>>) -> Self {
+        RunShare(run)
+    }
+}
+
+impl<T: Term> Drop for RunShare<T> {
+    fn drop(&mut self) {
+        // SAFETY: the run is alive until the last share is dropped.
+        let run = unsafe { self.0.as_ref() };
+        let is_last = !run.is_shared() || run.shares.fetch_sub(1, Ordering::AcqRel) == 0;
+        if is_last {
+            // SAFETY: nobody else knows the run any more.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
     }
 }
 

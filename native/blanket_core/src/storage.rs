@@ -166,11 +166,13 @@ impl<T: Term> Storage<T> {
         // SAFETY: the lock is held; an entry that leads to no run leads to an object.
         let object = || unsafe { T::from_word(entry.word) };
         match entry.page {
-            // SAFETY: the lock is held, so the entry is whole.
-            Entry::RUN => match unsafe { entry.run::<T>(guard) } {
-                Some(run) => Entry::of_run(run.as_it_is(guard)),
-                None => entry,
-            },
+            Entry::RUN => {
+                // SAFETY: the lock is held, so the entry is whole.
+                if let Some(run) = unsafe { entry.run::<T>(guard) } {
+                    run.share();
+                }
+                entry
+            }
             // SAFETY: nobody else uses the slab.
             Entry::FLAT => Entry::of_flat(unsafe {
                 let object = object();

@@ -7,7 +7,8 @@ use crossbeam_epoch::Guard;
 use smallvec::SmallVec;
 
 use super::locked::Locked;
-use super::{Body, Context, Entry, Probe, collect};
+use super::{Body, Context, Entry, Probe, collect, take_run};
+use crate::discard::defer_discard;
 use crate::lock::{Intact, Torn};
 use crate::object;
 use crate::objects::Objects;
@@ -88,7 +89,7 @@ impl<'l, 'a, 'g, T: Term, B: Body<T>> Group<'l, 'a, 'g, T, B> {
         if self.slots.len() >= bounds.run {
             self.turn_into_run();
         }
-        if let Some(run) = self.run() {
+        if let Some(run) = self.run_to_change() {
             run.push(source, self.usage(), bounds, self.guard);
         } else {
             let (body, at) = (self.body(), self.slots.end);
@@ -124,7 +125,7 @@ impl<'l, 'a, 'g, T: Term, B: Body<T>> Group<'l, 'a, 'g, T, B> {
     /// Replaces one object that matches `old`, this very one if it is there. Answers whether there
     /// was one.
     pub fn exchange(&mut self, old: T, source: Source<'_, T>) -> bool {
-        if let Some(run) = self.run() {
+        if let Some(run) = self.run_to_change() {
             return run.exchange(old, source, self.usage(), self.guard);
         }
         let found = |is_it: &dyn Fn(T) -> bool| {
@@ -159,7 +160,7 @@ impl<'l, 'a, 'g, T: Term, B: Body<T>> Group<'l, 'a, 'g, T, B> {
     /// Removes the objects that match; answers how many.
     pub fn remove(&mut self, object: T) -> usize {
         let removed;
-        if let Some(run) = self.run() {
+        if let Some(run) = self.run_to_change() {
             let bounds = self.context.bounds;
             removed = run.remove(object, self.usage(), bounds, self.guard);
             if run.len(self.guard) == 0 {
@@ -203,6 +204,20 @@ impl<'l, 'a, 'g, T: Term, B: Body<T>> Group<'l, 'a, 'g, T, B> {
         self.entries()
             .next()
             .and_then(|entry| unsafe { entry.run(self.guard) })
+    }
+
+    /// The run, in whose place there is another one if it was shared.
+    fn run_to_change(&mut self) -> Option<&'g Run<T>> {
+        let run = self.run().filter(|run| run.is_shared());
+        if let Some(shared) = run
+            && let Some(entry) = self.entries().next()
+        {
+            let run = Entry::of_run(shared.replacement(self.guard));
+            self.body().set(self.slots.start, run);
+            // SAFETY: the entry had a share of the run and is gone but for readers that hold a guard now.
+            unsafe { defer_discard(self.guard, take_run::<T>(entry), 0) };
+        }
+        self.run()
     }
 
     fn turn_into_run(&mut self) {

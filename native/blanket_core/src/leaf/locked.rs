@@ -81,7 +81,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
         };
         body.remove(slot);
         if entry.page == Entry::RUN {
-            // SAFETY: the slot owned the run and is gone but for readers that hold a guard now.
+            // SAFETY: the slot had a share of the run and is gone but for readers that hold a guard now.
             unsafe { defer_discard(guard, take_run::<T>(entry), WORTH_WAKING) };
         } else {
             self.forget(entry, context, guard);

@@ -100,13 +100,21 @@ defmodule Blanket.Inspector.Web.Server do
   def handle_info(_message, state), do: {:noreply, state}
 
   @impl true
-  def terminate(_reason, %{httpd: httpd}) do
+  def terminate(_reason, %{httpd: httpd, port: port}) do
     monitor = Process.monitor(httpd)
-    # It is a supervisor, and this process its parent. When it has ended, the port is free.
+    # It is a supervisor, and this process its parent.
     Process.exit(httpd, :shutdown)
 
     receive do
-      {:DOWN, ^monitor, :process, _pid, _reason} -> :ok
+      {:DOWN, ^monitor, :process, _pid, _reason} -> await_free(port, 200)
+    end
+  end
+
+  # A socket is closed a moment after its process has ended.
+  defp await_free(port, attempts) do
+    if attempts > 0 and in_use?(port) do
+      Process.sleep(10)
+      await_free(port, attempts - 1)
     end
   end
 end

@@ -29,29 +29,37 @@ defmodule Chaos.Inspection do
   end
 
   defp inspect_owner(owner) do
-    pid = Blanket.get_owner_pid(owner.name)
+    expect_soon("owner answers", owner, true, fn ->
+      match?({:ok, _}, Owner.call(owner.name, :tables))
+    end)
 
-    with {:ok, references} <- Owner.call(owner.name, :tables) do
-      for table <- owner.tables do
-        reference = references[table.id]
-        ref = Plan.ref(owner, table)
-        expect("kept", ref, reference, elem(Native.kept(ref) || {nil, nil}, 0))
-        expect("owner", table, pid, Table.info(reference, :owner))
-        expect_heir(ref, pid)
-        inspect_lanes(table, reference)
-      end
+    for table <- owner.tables do
+      ref = Plan.ref(owner, table)
+      {reference, _keep} = Native.kept(ref)
+      expect("reference", ref, Ledger.reference(table), reference)
+      owned? = fn -> Table.info(reference, :owner) == Blanket.get_owner_pid(owner.name) end
+      expect_soon("owned", ref, true, owned?)
+      expect_heir(ref, Table.info(reference, :owner))
+      inspect_lanes(table, reference)
     end
   end
 
-  # An owner that is between two lives comes back, or the writers would not have come to the gate; one
-  # that stopped since has been killed by nobody.
   defp expect_heir(ref, owner) do
-    {:ok, heir} = Blanket.Heir.find_or_start(ref)
-    # Whatever it was told before has been dealt with.
-    state = :sys.get_state(heir)
-    expect("heir of", ref, [{heir, nil}], Registry.lookup(Blanket.Registry, ref))
-    expect("heir watches", ref, owner, with({pid, _} <- state.owner, do: pid))
-    expect("candidate", ref, nil, state.candidate)
+    expect_soon("heir watches", ref, {owner, nil}, fn -> watched(Blanket.Heir.whereis(ref)) end)
+    heir = Blanket.Heir.whereis(ref)
+
+    expect_soon("heirs of one", ref, [{heir, nil}], fn ->
+      Registry.lookup(Blanket.Registry, ref)
+    end)
+  end
+
+  # The owner and the candidate of an heir that has dealt with whatever it was told before.
+  defp watched(heir) do
+    %{owner: owner, candidate: candidate} = :sys.get_state(heir)
+    {with({pid, _} <- owner, do: pid), candidate}
+  catch
+    # It is being started again.
+    :exit, _ -> nil
   end
 
   # Objects of private tables are read by the owner.
@@ -87,15 +95,33 @@ defmodule Chaos.Inspection do
   defp objects(table, reference, lane),
     do: Reading.run(Reading.random_of_all(), reference, table, lane)
 
-  # One of the library's own is beside them.
+  # One table of the library's own is beside them.
   defp inspect_counts(owners) do
     tables = owners |> Enum.map(&length(&1.tables)) |> Enum.sum()
-    expect("tables", :all, tables + 1, length(Table.all()))
-    expect("tables kept", :all, tables, length(Native.kept()))
-    expect("heirs", :all, tables, Registry.count(Blanket.Registry))
-    expect("heirs that wait", :all, 0, Registry.count(Blanket.Waiting))
-    heirs = DynamicSupervisor.count_children(Blanket.Heir.Supervisor)
-    expect("children of the supervisor of the heirs", :all, tables, heirs.active)
+    expect_soon("tables", :all, tables + 1, fn -> length(Table.all()) end)
+    expect_soon("tables kept", :all, tables, fn -> length(Native.kept()) end)
+    expect_soon("heirs", :all, tables, fn -> Registry.count(Blanket.Registry) end)
+    expect_soon("heirs that wait", :all, 0, fn -> Registry.count(Blanket.Waiting) end)
+    expect_soon("heirs that are supervised", :all, {tables, tables}, &supervised/0)
+  end
+
+  defp supervised do
+    counts = DynamicSupervisor.count_children(Blanket.Heir.Supervisor)
+    {counts.specs, counts.active}
+  catch
+    :exit, _ -> nil
+  end
+
+  # Whoever was killed last is being started again: what is missing then comes, and what is too much goes.
+  # What is lost does not come, and what is left does not go.
+  defp expect_soon(what, of, wanted, find, deadline \\ now() + @patience) do
+    found = find.()
+
+    cond do
+      found == wanted -> :ok
+      now() > deadline -> expect(what, of, wanted, found)
+      true -> Process.sleep(5) && expect_soon(what, of, wanted, find, deadline)
+    end
   end
 
   defp expect(_what, _of, wanted, wanted), do: :ok

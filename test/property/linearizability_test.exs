@@ -82,6 +82,17 @@ defmodule Blanket.LinearizabilityTest do
              ])
     end
 
+    test "rejects a snapshot of two instants" do
+      inserts = [{{:insert, [{1, :a}]}, true, 1, 2}, {{:insert, [{2, :b}]}, true, 3, 8}]
+      assert linearizable?([inserts, [{:snapshot, [{1, :a}, {2, :b}], 4, 5}]])
+      refute linearizable?([inserts, [{:snapshot, [{2, :b}], 4, 5}]])
+
+      refute linearizable?([
+               inserts,
+               [{:snapshot, [{1, :a}, {2, :b}], 4, 5}, {{:lookup, 2}, [], 6, 7}]
+             ])
+    end
+
     test "rejects half a list" do
       refute linearizable?([
                [{{:insert, [{1, :a}, {2, :a}]}, true, 1, 9}],
@@ -184,6 +195,7 @@ defmodule Blanket.LinearizabilityTest do
   end
 
   defp model({:lookup, key}, state), do: {objects(state, key), state}
+  defp model(:snapshot, state), do: {Enum.flat_map(@keys, &objects(state, &1)), state}
   defp model({:member, key}, state), do: {Map.has_key?(state, key), state}
   defp model({:delete, key}, state), do: {true, Map.delete(state, key)}
   defp model({:take, key}, state), do: {objects(state, key), Map.delete(state, key)}
@@ -240,7 +252,7 @@ defmodule Blanket.LinearizabilityTest do
   defp calls(count, lists), do: for(_ <- 1..count, do: call(lists))
 
   defp call(lists) do
-    case :rand.uniform(16) do
+    case :rand.uniform(18) do
       n when n <= 2 -> {:insert, [object()]}
       n when n <= 4 -> insert_of(lists)
       5 -> {:insert_new, [object()]}
@@ -251,6 +263,7 @@ defmodule Blanket.LinearizabilityTest do
       12 -> {:take, key()}
       13 -> if(:rand.uniform(4) == 1, do: :delete_all_objects, else: {:lookup, key()})
       14 -> {:select_replace, key(), value(), value()}
+      n when n in [15, 16] -> :snapshot
       _ -> {:update_counter, key(), 1}
     end
   end
@@ -309,10 +322,27 @@ defmodule Blanket.LinearizabilityTest do
   # A process does nothing between its calls but send what happened.
   defp perform_recorded(table, call, parent) do
     send(parent, {:began, self(), call, now()})
-    answer = perform(table, call)
-    send(parent, {:ended, self(), answer, now()})
+    {answer, ended} = perform_timed(table, call)
+    send(parent, {:ended, self(), answer, ended})
     if :rand.uniform(3) == 1, do: :erlang.yield()
   end
+
+  # What is read from a snapshot later on is of the time when it was taken.
+  defp perform_timed(table, :snapshot) do
+    {:ok, snapshot} = Table.snapshot(table)
+    ended = now()
+
+    answer =
+      Enum.flat_map(@keys, fn key ->
+        :erlang.yield()
+        Table.lookup(snapshot, key)
+      end)
+
+    Table.release(snapshot)
+    {answer, ended}
+  end
+
+  defp perform_timed(table, call), do: {perform(table, call), now()}
 
   defp kill(pid) do
     monitor = Process.monitor(pid)

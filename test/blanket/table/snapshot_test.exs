@@ -1,5 +1,6 @@
 defmodule Blanket.Table.SnapshotTest do
-  use ExUnit.Case, async: true
+  # Alone, for it looks at the memory of the VM.
+  use ExUnit.Case, async: false
 
   import Blanket.Test.Eventually
 
@@ -337,6 +338,44 @@ defmodule Blanket.Table.SnapshotTest do
     Table.update_counter(Enum.random(tables), :rand.uniform(3_000), -1)
     Table.update_counter(Enum.random(tables), :rand.uniform(3_000), 1)
     move(tables)
+  end
+
+  test "holders and owners that are killed at work leave nothing behind" do
+    before = :erlang.memory(:system)
+    parent = self()
+
+    for round <- 1..4, type <- [:set, :ordered_set, :duplicate_bag] do
+      {owner, owner_monitor} =
+        spawn_monitor(fn ->
+          table = filled([type, :public], 20_000)
+          send(parent, {:table, table})
+          for key <- Stream.cycle(1..20_000), do: Table.insert(table, {key, "other", round})
+        end)
+
+      assert_receive {:table, table}, 30_000
+
+      holders = for _ <- 1..4, do: spawn_monitor(fn -> hold_again_and_again(table) end)
+
+      for {pid, monitor} <- Enum.shuffle([{owner, owner_monitor} | holders]) do
+        for _ <- 1..:rand.uniform(20), do: :erlang.yield()
+        Process.exit(pid, :kill)
+        assert_receive {:DOWN, ^monitor, :process, ^pid, reason}, 30_000
+        assert reason == :killed
+      end
+    end
+
+    :erlang.garbage_collect()
+    eventually(fn -> :erlang.memory(:system) < before + 10_000_000 end)
+  end
+
+  defp hold_again_and_again(table) do
+    snapshot = snapshot(table)
+    size = Table.info(snapshot, :size)
+    ^size = Table.foldl(fn _, count -> count + 1 end, 0, snapshot)
+    hold_again_and_again(table)
+  rescue
+    # The table is gone.
+    ArgumentError -> Process.sleep(:infinity)
   end
 
   test "folds, files and lists of dets are of one instant, while lists are inserted" do

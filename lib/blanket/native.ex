@@ -65,9 +65,10 @@ defmodule Blanket.Native do
   def setopts(_table, _options), do: not_loaded()
   def give_away(_table, _pid, _data), do: not_loaded()
 
-  # Snapshots: snapshot takes a list of tables, release answers whether it was the one to end it, count
+  # Snapshots: snapshot takes a list of tables, snapshot_many a long one, release answers whether it was the one to end it, count
   # counts the objects of any table.
   def snapshot(_tables), do: not_loaded()
+  def snapshot_many(_tables), do: not_loaded()
   def release(_snapshot), do: not_loaded()
   def is_snapshot(_term), do: not_loaded()
   def count(_table), do: not_loaded()

@@ -1475,10 +1475,13 @@ defmodule Blanket.Table do
       iex> Blanket.Table.release(snapshot)
       :ok
   """
+  @few_tables 100
+
   @spec snapshot(table) :: {:ok, snapshot}
   @spec snapshot([table]) :: {:ok, [snapshot]}
   def snapshot(tables) when is_list(tables) do
-    {:ok, Native.snapshot(tables)}
+    few? = length(tables) <= @few_tables
+    {:ok, if(few?, do: Native.snapshot(tables), else: Native.snapshot_many(tables))}
   catch
     :error, :badarg -> badarg([tables])
   end

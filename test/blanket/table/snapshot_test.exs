@@ -176,6 +176,16 @@ defmodule Blanket.Table.SnapshotTest do
     assert message(fn -> Table.snapshot(:no_such) end) =~ "does not refer to an existing table"
   end
 
+  test "it is taken of a thousand tables at once" do
+    tables = for key <- 1..1_000, do: filled([:set], 1) |> tap(&Table.insert(&1, {:key, key, 0}))
+    {:ok, snapshots} = Table.snapshot(tables)
+    Enum.each(tables, &Table.delete/1)
+    assert Enum.map(snapshots, &Table.lookup_element(&1, :key, 2)) == Enum.to_list(1..1_000)
+    assert Table.release(snapshots) == :ok
+    assert message(fn -> Table.snapshot(tables) end) =~ "in the list: the table identifier"
+    assert message(fn -> Table.snapshot([hd(tables) | :tail]) end) =~ "1st argument"
+  end
+
   test "with_snapshot releases it, whatever happens" do
     table = filled([], 10)
     assert is_reference(Table.with_snapshot(table, & &1))

@@ -15,8 +15,18 @@ export! {
 }
 
 /// A snapshot of each of these tables, all of the same instant. None of them may be a snapshot.
-#[rustler::nif(name = "snapshot")]
-fn take<'a>(env: Env<'a>, tables: Term<'a>) -> NifResult<Term<'a>> {
+#[rustler::nif]
+fn snapshot<'a>(env: Env<'a>, tables: Term<'a>) -> NifResult<Term<'a>> {
+    take_all(env, tables)
+}
+
+/// The same for tables that are so many that it takes long.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn snapshot_many<'a>(env: Env<'a>, tables: Term<'a>) -> NifResult<Term<'a>> {
+    take_all(env, tables)
+}
+
+fn take_all<'a>(env: Env<'a>, tables: Term<'a>) -> NifResult<Term<'a>> {
     let tables = read_tables(tables)?;
     for table in &tables {
         drop(lock(env, table)?);

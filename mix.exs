@@ -25,7 +25,9 @@ defmodule Blanket.MixProject do
   defp docs do
     [
       main: "readme",
-      extras: ["README.md", "CHANGELOG.md" | Enum.sort(Path.wildcard("guides/*.md"))],
+      extras:
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] ++
+          Enum.sort(Path.wildcard("guides/*.md")),
       assets: %{"guides/images" => "images"}
     ]
   end
@@ -58,6 +60,8 @@ defmodule Blanket.MixProject do
         "Cargo.lock",
         "README.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
         "LICENSE"
       ]
     ]

@@ -19,10 +19,10 @@ defmodule Bench do
   @full %{
     sizes: [10_000, 1_000_000],
     scale: 10_000_000,
-    calls: 320_000,
+    calls: 200_000,
     # At least and at most as many, and microseconds for all of a workload's.
-    rounds: {7, 31},
-    time: 4_000_000,
+    rounds: {5, 21},
+    time: 1_500_000,
     one_key: 100_000,
     tables: 100_000,
     memory: 1_000_000,

@@ -140,7 +140,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
     /// Puts some of the first items in their leaf, which is prepared; answers how many.
     pub fn put(&mut self, items: &[ItemOf<T, D>], guard: &Guard) -> usize {
         let coming = &items[..self.covered(self.at, items, guard)];
-        if coming.len() > 1 && coming.len() * 8 >= self.body(self.at, guard).len() {
+        if coming.len() > 1 && coming.len() * D::Body::MERGING >= self.body(self.at, guard).len() {
             return self.merge(coming, guard);
         }
         let few = &coming[..coming.len().min(FEW)];

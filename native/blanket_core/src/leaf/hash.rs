@@ -218,6 +218,8 @@ fn scale(head: u64, depth: u32, capacity: usize) -> usize {
 }
 
 impl<T: Term> Body<T> for HashBody {
+    const MERGING: usize = 2;
+
     type Probe = HashProbe<T>;
     type Low = u64;
 

@@ -334,6 +334,8 @@ fn shift(words: &[AtomicU64], range: Range<usize>, up: bool) {
 }
 
 impl<T: Term> Body<T> for OrderedBody<T> {
+    const MERGING: usize = 24;
+
     type Probe = OrderedProbe<T>;
     type Low = Low<T>;
 

@@ -231,7 +231,9 @@ defmodule Blanket.Heir do
     end
   end
 
-  defp noreply({:owned, heir}), do: {:noreply, tell(heir, elem(heir.owner, 0))}
+  # It sleeps until its owner exits, which may be never: so it does not keep the memory that it took to
+  # come here.
+  defp noreply({:owned, heir}), do: {:noreply, tell(heir, elem(heir.owner, 0)), :hibernate}
   defp noreply({:orphan, heir}), do: {:noreply, heir |> offer() |> tell(:orphan)}
   defp noreply({:gone, heir}), do: {:stop, :normal, tell(heir, :gone)}
 

@@ -140,12 +140,19 @@ defmodule Blanket.TelemetryTest do
       end)
 
     assert_receive {:DOWN, ^monitor, _, _, :over}
-    claiming = Task.async(fn -> Table.claim(elem(Blanket.Native.kept(ref), 0)) end)
+    test = self()
+
+    # It stays: the heir is to see it own the table.
+    pid =
+      spawn_link(fn ->
+        send(test, {:claimed, Table.claim(elem(Blanket.Native.kept(ref), 0))})
+        Process.sleep(:infinity)
+      end)
+
     heir = Heir.whereis(ref)
     eventually(fn -> match?({_, [_ | _]}, Process.info(heir, :messages)) end)
     :sys.resume(heir)
-    assert {:ok, _table} = Task.await(claiming)
-    pid = claiming.pid
+    assert_receive {:claimed, {:ok, _table}}, 5_000
     assert {_, %{from: ^first, reason: :over}} = told(:orphaned)
     assert {%{hand_overs: 1}, %{from: ^first, to: ^pid, reason: :over}} = told(:handed_over)
   end

@@ -51,9 +51,10 @@ defmodule Blanket.Mutation do
   defp like(number, _other) when is_float(number), do: number / 2
 
   defp like(bits, _other) when is_bitstring(bits) and bit_size(bits) > 0 do
-    size = :rand.uniform(bit_size(bits)) - 1
-    <<part::bitstring-size(size), bit::1, rest::bitstring>> = bits
-    Enum.random([part, <<part::bitstring, 1 - bit::1, rest::bitstring>>, <<bits::bitstring, 0>>])
+    {part, [bit | rest]} =
+      Enum.split(for(<<bit::1 <- bits>>, do: bit), :rand.uniform(bit_size(bits)) - 1)
+
+    Enum.random([of_bits(part), of_bits(part ++ [1 - bit | rest]), <<bits::bitstring, 0>>])
   end
 
   defp like(_term, other), do: other.()
@@ -70,4 +71,6 @@ defmodule Blanket.Mutation do
   end
 
   defp any(tuple), do: elem(tuple, :rand.uniform(tuple_size(tuple)) - 1)
+
+  defp of_bits(bits), do: for(bit <- bits, into: <<>>, do: <<bit::1>>)
 end

@@ -73,8 +73,8 @@ defmodule Blanket.TamperedFiles do
   end
 
   defp flip(bytes) do
-    at = :rand.uniform(byte_size(bytes)) - 1
-    <<before::binary-size(at), byte, rest::binary>> = bytes
+    {before, <<byte, rest::binary>>} =
+      :erlang.split_binary(bytes, :rand.uniform(byte_size(bytes)) - 1)
 
     case :rand.uniform(6) do
       1 -> before

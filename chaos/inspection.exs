@@ -6,7 +6,7 @@ defmodule Chaos.Inspection do
   alias Chaos.{Findings, Gate, Ledger, Model, Owner, Plan, Reading, Writer}
 
   # Seconds after which whoever has not come yet never will.
-  @patience 60
+  @patience 300
 
   @doc "Closes the gate and inspects. The killer has stopped."
   def run(world) do

@@ -29,9 +29,8 @@ defmodule Chaos.World do
     }
   end
 
-  @doc "Ends all processes, and deletes their tables."
+  @doc "Ends all processes, which wait at the gate, and deletes their tables."
   def stop(world) do
-    Gate.open()
     for name <- [world.readers, world.writers, world.supervisors], do: Supervisor.stop(name)
     for name <- [Chaos.Names, Gate], do: GenServer.stop(name)
     for {ref, _table, _keep} <- Blanket.Native.kept(), do: delete(ref)

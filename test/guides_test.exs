@@ -3,6 +3,9 @@ defmodule Blanket.GuidesTest do
   # What is followed by `#=> value` has to answer this value.
   use ExUnit.Case, async: false
 
+  # The guide defines it.
+  @compile {:no_warn_undefined, Sessions}
+
   import Blanket.Test.Eventually
 
   alias Blanket.Table

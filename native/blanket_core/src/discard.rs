@@ -115,7 +115,7 @@ impl Drop for Grace {
 }
 
 /// Whether all guards of now are gone, after a wait.
-fn wait_for_guards() -> bool {
+pub fn wait_for_guards() -> bool {
     let gone = Arc::new(AtomicBool::new(false));
     {
         let (guard, gone) = (pin(), Arc::clone(&gone));
@@ -145,6 +145,13 @@ impl<T: Send + 'static> Unread<T> {
     /// As for [`defer_drop`].
     pub unsafe fn new(thing: T) -> Self {
         Unread(ManuallyDrop::new(thing))
+    }
+
+    /// The thing, for whoever knows that no reader is at it.
+    pub fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, since `this` is not dropped.
+        unsafe { ManuallyDrop::take(&mut this.0) }
     }
 }
 

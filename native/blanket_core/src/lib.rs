@@ -30,7 +30,7 @@ mod usage;
 pub use bulk::{Bulk, BulkMode, Progress};
 pub use crossbeam_epoch::{Guard, pin};
 pub use cursor::{Parked, Position, StepError};
-pub use discard::set_reaper;
+pub use discard::{set_reaper, wait_for_guards};
 pub use leaf::Direction;
 pub use lock::Contended;
 pub use object::{Object, Whole};

@@ -168,7 +168,8 @@ impl<T: Term, B: Body<T>> Drop for Frozen<T, B> {
 
 /// The directory of a snapshot: the leaves that it sees.
 pub(crate) struct View<T: Term, D: Directory<T>> {
-    _store: Arc<Store<T>>,
+    /// There until the end.
+    store: Option<Arc<Store<T>>>,
     /// The one in the store.
     directory: *const D,
     frozen: Arc<Frozen<T, D::Body>>,
@@ -183,7 +184,7 @@ unsafe impl<T: Term, D: Directory<T>> Sync for View<T, D> {}
 impl<T: Term, D: Directory<T>> View<T, D> {
     fn new(store: &Arc<Store<T>>, directory: &D, number: u64) -> Self {
         View {
-            _store: Arc::clone(store),
+            store: Some(Arc::clone(store)),
             directory,
             frozen: directory.snapshots().begin(number),
             len: OnceCell::new(),
@@ -264,6 +265,10 @@ impl<T: Term, D: Directory<T>> Leaves<T> for View<T, D> {
 impl<T: Term, D: Directory<T>> Drop for View<T, D> {
     fn drop(&mut self) {
         self.end();
+        // The table may have been emptied or deleted, and this the last to have what it had.
+        if let Some(store) = self.store.take().and_then(Arc::into_inner) {
+            discard(store);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tables: the operations, each on one key and atomic, but for those that say otherwise.
 
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -553,6 +554,21 @@ impl<T: Term> Table<T> {
         Discarded::new(unsafe { Arc::from_raw(old) })
     }
 
+    /// Drops the table without a wait.
+    ///
+    /// # Safety
+    ///
+    /// No reader is at its contents.
+    pub unsafe fn drop_unread(self) {
+        let table = ManuallyDrop::new(self);
+        // SAFETY: the pointer came from `Arc::into_raw`; the table ends here, and its other field is
+        // dropped once.
+        unsafe {
+            drop(Arc::from_raw(table.store.load(Ordering::Acquire)));
+            drop(std::ptr::read(&table.shape));
+        }
+    }
+
     /// A table of the same shape.
     pub(crate) fn with_directory_of_its_own(&self, directory: AnyDirectory<T>) -> Self {
         let shape = Arc::clone(&self.shape);
@@ -674,14 +690,23 @@ impl<T: Term> Drop for Table<T> {
 /// The former contents of a table. Dropping them waits for readers that may still be at them and
 /// frees every object: do it on a thread that may take its time.
 pub struct Discarded<T: Term> {
-    _store: Unread<Arc<Store<T>>>,
+    store: Unread<Arc<Store<T>>>,
 }
 
 impl<T: Term> Discarded<T> {
+    /// Drops them without a wait.
+    ///
+    /// # Safety
+    ///
+    /// The guards of the time when the table lost them are gone.
+    pub unsafe fn drop_unread(self) {
+        drop(self.store.into_inner());
+    }
+
     fn new(store: Arc<Store<T>>) -> Self {
         // SAFETY: nobody reaches the store any more but readers that hold a guard now; stores may
         // be dropped on any thread.
         let store = unsafe { Unread::new(store) };
-        Discarded { _store: store }
+        Discarded { store }
     }
 }

@@ -219,6 +219,8 @@ fn check_several_tables(kinds: [Kind; 2]) {
     const ACCOUNTS: i64 = 200;
     const START: i64 = 1_000;
     let census = Census::take();
+    // With others in between, it takes a while from the first table to the second.
+    let others: Vec<Table> = (0..200).map(|_| Table::new(Kind::Set, 1)).collect();
     let tables = kinds.map(|kind| Table::<Term>::with_bounds(kind, 1, tiny_bounds()));
     for table in &tables {
         for key in 0..ACCOUNTS {
@@ -257,7 +259,7 @@ fn check_several_tables(kinds: [Kind; 2]) {
             });
         }
         for _ in 0..2 {
-            let (tables, at_work, census) = (&tables, &at_work, &census);
+            let (tables, others, at_work, census) = (&tables, &others, &at_work, &census);
             scope.spawn(move || {
                 census.join();
                 let sum = |tables: &[Table]| {
@@ -270,7 +272,10 @@ fn check_several_tables(kinds: [Kind; 2]) {
                     sum
                 };
                 while at_work.load(SeqCst) > 0 {
-                    let held = Table::snapshot(&[&tables[0], &tables[1]]).unwrap();
+                    let (first, last) = (&tables[0], &tables[1]);
+                    let between = others.iter();
+                    let all: Vec<_> = [first].into_iter().chain(between).chain([last]).collect();
+                    let held = Table::snapshot(&all).unwrap();
                     let missing = 2 * ACCOUNTS * START - sum(&held);
                     assert!(
                         (0..=WRITERS as i64).contains(&missing),
@@ -281,7 +286,7 @@ fn check_several_tables(kinds: [Kind; 2]) {
             });
         }
     });
-    drop(tables);
+    drop((tables, others));
     census.assert_all_reclaimed();
 }
 

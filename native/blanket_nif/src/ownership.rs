@@ -22,6 +22,7 @@ use crate::atoms;
 use crate::reaper;
 use crate::registry::{self, Kept};
 use crate::resource::{TableRef, TableResource};
+use crate::snapshot;
 use crate::term::{BeamTerm, Stored};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl Access {
         self.owner.load(Ordering::Acquire) == pid
     }
 
-    fn is_dead(&self) -> bool {
+    pub fn is_dead(&self) -> bool {
         self.protection() == Protection::Dead
     }
 
@@ -394,6 +395,9 @@ impl<'t> Locked<'t> {
         }
         registry::remove(self.table);
         let table = self.table.clone();
+        if self.table.origin.is_some() {
+            return snapshot::let_go(table);
+        }
         reaper::run(Box::new(move || {
             drop(table.table.clear());
         }));

@@ -55,7 +55,10 @@ impl Drop for TableResource {
         // The last reference may go on a scheduler thread, in a garbage collection.
         // SAFETY: taken once, here.
         let table = unsafe { ManuallyDrop::take(&mut self.table) };
-        table.end_snapshot();
+        if self.origin.is_some() {
+            // SAFETY: snapshots are found by their terms only, and no call has one any more.
+            return unsafe { table.drop_unread() };
+        }
         reaper::run(Box::new(move || drop(table)));
     }
 }

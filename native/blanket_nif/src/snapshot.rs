@@ -4,10 +4,11 @@
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use blanket_core::Table;
+use blanket_core::{Table, wait_for_guards};
 use parking_lot::Mutex;
 
 use crate::ownership::{Access, Ownership, Protection};
+use crate::reaper;
 use crate::resource::{TableRef, TableResource};
 use crate::term::BeamTerm;
 
@@ -36,5 +37,31 @@ pub fn may_read(table: &TableResource, caller: impl Fn() -> u64) -> bool {
         (Protection::Dead, Protection::Private) => table.access.is_owner(caller()),
         (Protection::Dead, _) => true,
         _ => origin.access.may_read(caller),
+    }
+}
+
+/// Snapshots that have ended, and keep what they have for calls that began before that.
+static ENDED: Mutex<Vec<TableRef>> = Mutex::new(Vec::new());
+
+/// Gives back what a snapshot that has ended keeps. All that end at about the same time share one wait.
+pub fn let_go(snapshot: TableRef) {
+    let mut ended = ENDED.lock();
+    ended.push(snapshot);
+    let is_first = ended.len() == 1;
+    drop(ended);
+    if is_first {
+        reaper::run(Box::new(give_back));
+    }
+}
+
+fn give_back() {
+    let ended = std::mem::take(&mut *ENDED.lock());
+    wait_for_guards();
+    let contents: Vec<_> = ended.iter().map(|ended| ended.table.clear()).collect();
+    if wait_for_guards() {
+        // SAFETY: the guards of the time before are gone.
+        contents
+            .into_iter()
+            .for_each(|contents| unsafe { contents.drop_unread() });
     }
 }

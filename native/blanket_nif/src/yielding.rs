@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustler::sys::{self, ErlNifEnv, ErlNifTerm, ErlNifTimeUnit};
 
 use crate::raw::{self, Answer, Call, Failure};
-use crate::resource::{self, Class, Ref, Resource};
+use crate::resource::{self, Class, Ref, Resource, TableRef};
 use crate::term::BeamTerm;
 
 pub enum Step {
@@ -19,6 +19,11 @@ pub enum Step {
 }
 
 pub trait Work: Send + 'static {
+    /// The table that is read: when it is deleted, or a snapshot ends, so does the work.
+    fn table(&self) -> Option<&TableRef> {
+        None
+    }
+
     /// Works until it is done or `slice` is over. `live` is the caller's term that the work needs
     /// from slice to slice: a term kept elsewhere would be lost to the garbage collector.
     fn step(
@@ -131,6 +136,10 @@ unsafe extern "C" fn go_on(
         let slice = Slice::new();
         let mut held = parked.work.lock();
         let work = held.as_mut().ok_or(Failure::BadArg)?;
+        if work.table().is_some_and(|table| table.access.is_dead()) {
+            *held = None;
+            return Err(Failure::BadArg);
+        }
         let answer = match work.step(&call, &mut live, &slice) {
             Ok(Step::More) | Err(Failure::Contended) => {
                 return Ok(call.schedule(go_on, &[state, live]));

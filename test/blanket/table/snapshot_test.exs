@@ -186,6 +186,45 @@ defmodule Blanket.Table.SnapshotTest do
     assert message(fn -> Table.snapshot([hd(tables) | :tail]) end) =~ "1st argument"
   end
 
+  test "who reads it while it is released sees all of it, or fails" do
+    table = filled([:ordered_set, :public], 20_000)
+    match_spec = [{{:"$1", :_, :_}, [{:<, 0, {:rem, :"$1", 7}}], [:"$1"]}]
+    all = length(Table.select(table, match_spec))
+
+    for round <- 1..40 do
+      snapshot = snapshot(table)
+      # Something is kept for it, or nothing.
+      if rem(round, 2) == 0, do: Table.insert(table, {round, "changed", 0})
+
+      readers =
+        for function <- [:tab2list, :select, :select_count, :foldl] do
+          Task.async(fn -> read_to_the_end(function, snapshot, match_spec) end)
+        end
+
+      for _ <- 1..:rand.uniform(20), do: :erlang.yield()
+      Table.release(snapshot)
+      assert Enum.all?(Task.await_many(readers, 60_000), &(&1 in [20_000, all, :failed]))
+    end
+  end
+
+  defp read_to_the_end(function, snapshot, match_spec) do
+    case function do
+      :tab2list ->
+        length(Table.tab2list(snapshot))
+
+      :select ->
+        length(Table.select(snapshot, match_spec))
+
+      :select_count ->
+        Table.select_count(snapshot, put_in(match_spec, [Access.at(0), Access.elem(2)], [true]))
+
+      :foldl ->
+        Table.foldl(fn _, count -> count + 1 end, 0, snapshot)
+    end
+  rescue
+    ArgumentError -> :failed
+  end
+
   test "with_snapshot releases it, whatever happens" do
     table = filled([], 10)
     assert is_reference(Table.with_snapshot(table, & &1))

@@ -55,6 +55,10 @@ impl Listing {
 }
 
 impl Work for Listing {
+    fn table(&self) -> Option<&TableRef> {
+        Some(&self.table)
+    }
+
     fn step(
         &mut self,
         call: &Call<'_>,

@@ -32,6 +32,10 @@ struct LookupMany {
 }
 
 impl Work for LookupMany {
+    fn table(&self) -> Option<&TableRef> {
+        Some(&self.table)
+    }
+
     fn step(
         &mut self,
         call: &Call<'_>,

@@ -169,6 +169,10 @@ struct KeptSearch {
 }
 
 impl Work for KeptSearch {
+    fn table(&self) -> Option<&TableRef> {
+        Some(&self.table)
+    }
+
     fn step(
         &mut self,
         call: &Call<'_>,

@@ -146,6 +146,10 @@ impl Live {
 }
 
 impl Work for SelectSome {
+    fn table(&self) -> Option<&TableRef> {
+        Some(&self.table)
+    }
+
     fn step(
         &mut self,
         call: &Call<'_>,

@@ -46,6 +46,10 @@ struct OrderedSlot {
 }
 
 impl Work for OrderedSlot {
+    fn table(&self) -> Option<&TableRef> {
+        Some(&self.table)
+    }
+
     fn step(
         &mut self,
         call: &Call<'_>,

@@ -94,6 +94,10 @@ struct Count {
 }
 
 impl Work for Count {
+    fn table(&self) -> Option<&TableRef> {
+        Some(&self.table)
+    }
+
     fn step(
         &mut self,
         call: &Call<'_>,

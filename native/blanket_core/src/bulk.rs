@@ -222,8 +222,10 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
     fn push(&mut self, object: T) {
         let (object, is_block) = self.copy(object);
         let arrival = self.sorting.pushed();
-        let item = Item::of::<D>(object, self.keypos(), is_block, arrival);
-        self.sorting.push(item);
+        let keypos = self.keypos();
+        let item = Item::of::<D>(object, keypos, is_block, arrival);
+        self.sorting
+            .push(item, |one, two| one.cmp::<D>(two, keypos));
     }
 
     /// A copy, and whether it is in a block.

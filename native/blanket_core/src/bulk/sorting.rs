@@ -24,17 +24,17 @@ type Chunk<I> = Vec<I>;
 /// Items in the order in which they came. All chunks but the last are full.
 struct Part<I> {
     chunks: VecDeque<Chunk<I>>,
-    /// All items are equal.
-    is_uniform: bool,
+    /// All items are equal, or came in their order.
+    is_sorted: bool,
     /// How many items are thought to come.
     expected: usize,
 }
 
 impl<I: Copy> Part<I> {
-    fn new(is_uniform: bool, expected: usize) -> Self {
+    fn new(is_sorted: bool, expected: usize) -> Self {
         Part {
             chunks: VecDeque::new(),
-            is_uniform,
+            is_sorted,
             expected,
         }
     }
@@ -104,11 +104,14 @@ impl<T: Term, R: Copy + Ord> Sorting<T, R> {
         self.pushed
     }
 
-    pub fn push(&mut self, item: Item<T, R>) {
+    pub fn push(&mut self, item: Item<T, R>, order: impl Fn(&Item<T, R>, &Item<T, R>) -> Ordering) {
         if self.parts.is_empty() {
-            self.parts.push(Part::new(false, PORTION));
+            self.parts.push(Part::new(true, PORTION));
         }
-        self.parts[0].push(item);
+        let part = &mut self.parts[0];
+        let last = part.chunks.back().and_then(|chunk| chunk.last());
+        part.is_sorted &= last.is_none_or(|last| order(last, &item).is_le());
+        part.push(item);
         self.pushed += 1;
     }
 
@@ -130,9 +133,9 @@ impl<T: Term, R: Copy + Ord> Sorting<T, R> {
         }
         let part = self.parts.pop()?;
         let len = part.len();
-        if len <= PORTION || part.is_uniform {
+        if len <= PORTION || part.is_sorted {
             for mut chunk in part.chunks {
-                if !part.is_uniform {
+                if !part.is_sorted {
                     chunk.sort_unstable_by(|one, two| order(one, two).then(one.cmp_arrival(two)));
                 }
                 match self.sorted.last_mut() {

@@ -250,7 +250,11 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         full.storage().drop_unused(guard);
 
         let room = |used: usize| (used + used / 2).clamp(8, bounds.ordered_leaf);
-        let upper = OrderedBody::build(upper, room(moved.len()), &moved, keypos);
+        let capacity = match ascending {
+            true => bounds.ordered_leaf / 2,
+            false => room(moved.len()),
+        };
+        let upper = OrderedBody::build(upper, capacity, &moved, keypos);
         let leaf = Leaf::new(upper, storage, VersionLock::new_locked()).stamped(full.stamp());
         let leaf = LeafPointer::new(leaf);
         // SAFETY: the leaf was just made, and is the one above the leaf that is split and locked.

@@ -84,6 +84,23 @@ defmodule Blanket.TableTest do
         assert Enum.sort(Table.tab2list(table)) == [{:a, 1}, {:b, 1}, {:c, 1}]
       end
 
+      test "takes the objects of a long list one after the other", %{type: type} do
+        # Of immediates, of words and of what is shared with processes: they live in different places.
+        values = [1, 2.5, :binary.copy("x", 100), {3}, fn -> :shared end]
+
+        for one <- values, two <- values, three <- values do
+          objects =
+            for(i <- 1..40, do: {i, i}) ++ for(value <- [one, two, three], do: {7.5, value})
+
+          table = Table.new(:table, [type])
+          twin = :ets.new(:table, [type])
+          Table.insert(table, objects)
+          for object <- objects, do: :ets.insert(twin, object)
+          assert Table.lookup(table, 7.5) === :ets.lookup(twin, 7.5)
+          Table.delete(table)
+        end
+      end
+
       test "finds its key where keypos says", %{type: type} do
         table = Table.new(:table, [type, keypos: 3])
         Table.insert(table, {1, 2, :key})

@@ -178,12 +178,13 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         let mut new: Vec<(usize, u64, &ItemOf<T, D>)> = Vec::with_capacity(coming.len());
         let mut others = Vec::new();
         let mut large = 0;
+        let mut previous: Option<&ItemOf<T, D>> = None;
         for item in coming {
             let probe = self.probe(item);
             let slots = self.group(body, &probe, guard);
-            let repeats =
-                |&(_, _, last): &(_, _, &ItemOf<T, D>)| last.cmp::<D>(item, context.keypos).is_eq();
-            if !slots.is_empty() || new.last().is_some_and(repeats) {
+            // What comes later under a key is to be put there later.
+            let repeats = |last: &ItemOf<T, D>| last.cmp::<D>(item, context.keypos).is_eq();
+            if previous.replace(item).is_some_and(repeats) || !slots.is_empty() {
                 others.push(item);
             } else if item.source().is_in_page() {
                 // Another page may be evacuated for it, which takes the objects that the body has.

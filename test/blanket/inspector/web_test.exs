@@ -272,9 +272,10 @@ defmodule Blanket.Inspector.WebTest do
         assert {405, %{"allow" => "GET, HEAD"}, _} = send_request(port, head)
       end
 
-      # httpd itself knows no others.
+      # Of others httpd itself refuses those that it does not know, which newer ones do.
       for method <- ~w(OPTIONS BREW) do
-        assert {501, _, _} = send_request(port, "#{method} / HTTP/1.1\r\nHost: localhost\r\n")
+        {status, _, _} = send_request(port, "#{method} / HTTP/1.1\r\nHost: localhost\r\n")
+        assert status in [405, 501]
       end
 
       assert {200, headers, ""} = send_request(port, "HEAD / HTTP/1.1\r\nHost: localhost\r\n")

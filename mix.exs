@@ -26,9 +26,9 @@ defmodule Blanket.MixProject do
     [
       main: "readme",
       extras:
-        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] ++
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"] ++
           Enum.sort(Path.wildcard("guides/*.md")),
-      assets: %{"guides/images" => "images"}
+      assets: %{"guides/images" => "images", "bench/images" => "bench/images"}
     ]
   end
 
@@ -50,6 +50,7 @@ defmodule Blanket.MixProject do
       files: [
         "lib",
         "guides",
+        "bench/images",
         "mix.exs",
         "native/mix_compiler.exs",
         "native/*/Cargo.toml",

@@ -1762,7 +1762,7 @@ defmodule Blanket.Table do
       {:error, {:unknown_option, :fast}}
   """
   @spec tab2file(table, Path.t() | charlist | atom, [
-          {:extended_info, [TableFile.extended_info()]} | {:sync, boolean}
+          {:extended_info, [:object_count | :md5sum]} | {:sync, boolean}
         ]) :: :ok | {:error, term}
   def tab2file(table, path, options) do
     TableFile.write(table, path, options)

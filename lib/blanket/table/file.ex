@@ -13,8 +13,6 @@ defmodule Blanket.Table.File do
   @portion 100
   @needed [:name, :type, :protection, :named_table, :keypos, :size]
 
-  @type extended_info :: :object_count | :md5sum
-
   ## Write
 
   @spec write(Table.table(), Path.t(), list) :: :ok | {:error, term}

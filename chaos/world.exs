@@ -37,9 +37,12 @@ defmodule Chaos.World do
     Ledger.close()
   end
 
+  # A transient table is just going, with its owner.
   defp delete(ref) do
-    {:ok, table} = Blanket.claim_table(ref)
-    Blanket.Table.delete(table)
+    case Blanket.claim_table(ref) do
+      {:ok, table} -> Blanket.Table.delete(table)
+      {:error, {:table_not_found, ^ref}} -> :ok
+    end
   end
 
   # A supervisor of several stops the others when one fails to start, and with them transient tables.

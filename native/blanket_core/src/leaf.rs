@@ -257,7 +257,7 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
     ) -> Self;
 
     /// The same entries in less memory, where it is worth it.
-    fn shrunk(&self, keypos: usize, guard: &Guard) -> Option<Self>;
+    fn shrunk(&self) -> Option<Self>;
 }
 
 pub(crate) struct Leaf<T: Term, B: Body<T>> {

@@ -4,7 +4,6 @@
 //! A branch may be empty, or its first leaf may begin above where the branch does: leaves were joined
 //! to those below. What lies in front of all leaves of a branch is the last leaf's of the one before.
 
-use std::cmp::Ordering as Order;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use super::branch::{Branch, LeafPointer};
 use super::{Directory, Leaves};
 use crate::discard::defer_drop;
 use crate::hint::Generation;
-use crate::leaf::ordered::{OrderedBody, OrderedProbe, Rank, Separator, Span};
+use crate::leaf::ordered::{Low, OrderedBody, OrderedProbe, Separator, Span};
 use crate::leaf::{Body, Context, Entry, Leaf, Locked, Probe, Seek, key_of};
 use crate::lock::VersionLock;
 use crate::page::Source;
@@ -25,65 +24,6 @@ use crate::term::Term;
 use crate::usage::Usage;
 
 pub(super) type OrderedLeaf<T> = Leaf<T, OrderedBody<T>>;
-
-/// Where a branch begins. The encoding's first bytes stand inline: comparing them is most of what
-/// a search does.
-struct LowKey<T: Term> {
-    heads: Rank,
-    /// `None` is below every key.
-    key: Option<T>,
-    /// What the key lives in, but for one that is searched for.
-    _separator: Option<Arc<Separator<T>>>,
-}
-
-impl<T: Term> LowKey<T> {
-    const LOWEST: Self = LowKey {
-        heads: [0; 3],
-        key: None,
-        _separator: None,
-    };
-
-    fn of(separator: &Arc<Separator<T>>) -> Self {
-        LowKey {
-            _separator: Some(Arc::clone(separator)),
-            ..Self::sought(&separator.probe())
-        }
-    }
-
-    fn sought(probe: &OrderedProbe<T>) -> Self {
-        LowKey {
-            heads: probe.rank(),
-            key: Some(probe.key()),
-            _separator: None,
-        }
-    }
-}
-
-impl<T: Term> Ord for LowKey<T> {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Order {
-        self.heads
-            .cmp(&other.heads)
-            .then_with(|| match (self.key, other.key) {
-                (Some(one), Some(two)) => one.compare(two),
-                (one, two) => one.is_some().cmp(&two.is_some()),
-            })
-    }
-}
-
-impl<T: Term> PartialOrd for LowKey<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T: Term> PartialEq for LowKey<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T: Term> Eq for LowKey<T> {}
 
 /// The branch of a node of the skip list; never null.
 struct Place<T: Term>(Atomic<Branch<T>>);
@@ -136,7 +76,7 @@ impl<T: Term> Drop for Removed<T> {
 
 pub(crate) struct OrderedDirectory<T: Term> {
     /// Never empty: the lowest branch stays, as does the lowest leaf.
-    branches: SkipList<LowKey<T>, Place<T>>,
+    branches: SkipList<Low<T>, Place<T>>,
     snapshots: Snapshots<T, OrderedBody<T>>,
     count: AtomicUsize,
     generation: Generation,
@@ -187,7 +127,7 @@ impl<T: Term> Directory<T> for OrderedDirectory<T> {
         let guard = &crossbeam_epoch::pin();
         // SAFETY: the leaf was just made.
         let branch = unsafe { Branch::of(Box::new([leaf]), guard) };
-        directory.add(LowKey::LOWEST, branch, guard);
+        directory.add(Low::LOWEST, branch, guard);
         directory
     }
 
@@ -338,7 +278,7 @@ impl<T: Term> OrderedDirectory<T> {
     ) -> &'g OrderedLeaf<T> {
         let mut node = match probe {
             None => self.node(Bound::Unbounded, guard),
-            Some(probe) => self.node(Bound::Included(&LowKey::sought(probe)), guard),
+            Some(probe) => self.node(Bound::Included(&Low::at(probe)), guard),
         };
         loop {
             let branch = node.1.branch(guard);
@@ -355,24 +295,20 @@ impl<T: Term> OrderedDirectory<T> {
     }
 
     fn lowest_leaf<'g>(&'g self, guard: &'g Guard) -> &'g OrderedLeaf<T> {
-        let (_, place) = self.node(Bound::Included(&LowKey::LOWEST), guard);
+        let (_, place) = self.node(Bound::Included(&Low::LOWEST), guard);
         // SAFETY: the branch was reached under the guard.
         unsafe { place.branch(guard).leaves()[0].leaf(guard) }
     }
 
     /// The last branch that begins within `bound`.
     #[inline]
-    fn node<'g>(
-        &'g self,
-        bound: Bound<&LowKey<T>>,
-        guard: &'g Guard,
-    ) -> (&'g LowKey<T>, &'g Place<T>) {
+    fn node<'g>(&'g self, bound: Bound<&Low<T>>, guard: &'g Guard) -> (&'g Low<T>, &'g Place<T>) {
         let node = self.branches.upper_bound(bound, guard);
         let node = node.expect("the lowest branch stays, and begins below every key");
         (node.key(), node.value())
     }
 
-    fn add(&self, low: LowKey<T>, branch: Branch<T>, guard: &Guard) {
+    fn add(&self, low: Low<T>, branch: Branch<T>, guard: &Guard) {
         self.usage.add_bytes(branch.bytes() as isize);
         let added = self.branches.get_or_insert(low, Place::new(branch), guard);
         added.release(guard);
@@ -397,7 +333,7 @@ impl<T: Term> OrderedDirectory<T> {
         guard: &Guard,
     ) {
         let _changing = self.changing.lock();
-        let (_, place) = self.node(Bound::Included(&LowKey::sought(probe)), guard);
+        let (_, place) = self.node(Bound::Included(&Low::at(probe)), guard);
         let branch = place.branch(guard);
         let at = branch.count(probe, true, guard);
         // SAFETY: the caller's promise.
@@ -424,14 +360,14 @@ impl<T: Term> OrderedDirectory<T> {
             .expect("only the lowest leaf has none");
         // Both lead to the upper leaves until the lower one is replaced: none of them is removed
         // before that, since `changing` is held.
-        self.add(LowKey::of(low), upper_branch, guard);
+        self.add(Low::of(low), upper_branch, guard);
         self.replace(place, lower, guard);
     }
 
     /// Takes out the leaf that begins at `probe`, which is locked.
     fn remove(&self, probe: &OrderedProbe<T>, guard: &Guard) {
         let _changing = self.changing.lock();
-        let (begin, place) = self.node(Bound::Included(&LowKey::sought(probe)), guard);
+        let (begin, place) = self.node(Bound::Included(&Low::at(probe)), guard);
         let branch = place.branch(guard);
         let at = branch.count(probe, true, guard) - 1;
         let leaf = branch.leaves()[at];

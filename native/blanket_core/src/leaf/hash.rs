@@ -437,7 +437,7 @@ impl<T: Term> Body<T> for HashBody {
         }
     }
 
-    fn shrunk(&self, _keypos: usize, _guard: &Guard) -> Option<Self> {
+    fn shrunk(&self) -> Option<Self> {
         let len = self.len.load(Ordering::Relaxed);
         (self.capacity > Self::SMALLEST && len * 8 < self.capacity).then(|| {
             let entries: Vec<_> = self.occupied().collect();

@@ -135,7 +135,7 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
 
     /// Gives memory back that entries no longer need. Slots may move.
     pub fn shrink(&mut self, context: Context<'_>, guard: &Guard) {
-        if let Some(shrunk) = self.body(guard).shrunk(context.keypos, guard) {
+        if let Some(shrunk) = self.body(guard).shrunk() {
             self.replace_body(shrunk, guard);
         }
         if let Some(page) = self.storage().close_if_sparse(context.bounds, guard) {

@@ -127,7 +127,7 @@ impl<T: Term> Span<T> {
     }
 }
 
-/// Where a leaf begins.
+/// Where a leaf, or a branch of them, begins.
 pub(crate) struct Low<T: Term> {
     encoding: Encoding,
     /// `None` is below every key.
@@ -137,13 +137,21 @@ pub(crate) struct Low<T: Term> {
 }
 
 impl<T: Term> Low<T> {
-    const LOWEST: Self = Low {
+    pub const LOWEST: Self = Low {
         encoding: Encoding::EMPTY,
         key: None,
         _separator: None,
     };
 
-    fn at(probe: &OrderedProbe<T>) -> Self {
+    pub fn of(separator: &Arc<Separator<T>>) -> Self {
+        Low {
+            _separator: Some(Arc::clone(separator)),
+            ..Self::at(&separator.probe())
+        }
+    }
+
+    #[inline]
+    pub fn at(probe: &OrderedProbe<T>) -> Self {
         Low {
             encoding: probe.encoding,
             key: Some(probe.key),
@@ -153,6 +161,7 @@ impl<T: Term> Low<T> {
 }
 
 impl<T: Term> Ord for Low<T> {
+    #[inline]
     fn cmp(&self, other: &Self) -> Order {
         let order = self.encoding.compare(&other.encoding);
         order.then_with(|| match (self.key, other.key) {
@@ -340,13 +349,7 @@ impl<T: Term> Body<T> for OrderedBody<T> {
     type Low = Low<T>;
 
     fn low(&self) -> Low<T> {
-        match &self.span.low {
-            None => Low::LOWEST,
-            Some(separator) => Low {
-                _separator: Some(Arc::clone(separator)),
-                ..Low::at(&separator.probe())
-            },
-        }
+        self.span.low.as_ref().map_or(Low::LOWEST, Low::of)
     }
 
     fn bound(seek: &Seek<OrderedProbe<T>>) -> Bound<Low<T>> {
@@ -532,7 +535,7 @@ impl<T: Term> Body<T> for OrderedBody<T> {
         self.rebuilt(others, capacity.max(self.capacity()))
     }
 
-    fn shrunk(&self, _keypos: usize, _guard: &Guard) -> Option<Self> {
+    fn shrunk(&self) -> Option<Self> {
         let (len, capacity) = (self.used(), self.capacity());
         (capacity > Self::SMALLEST && len * 8 < capacity).then(|| {
             let capacity = (len * 2).max(Self::SMALLEST);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_epoch::{Guard, pin};
 use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
 
 use crate::sync::{sleep, thread_local};
 
@@ -135,8 +136,8 @@ pub fn wait_for_guards() -> bool {
 const GRACE_TRIES: u32 = 100;
 const GRACE_PAUSE: Duration = Duration::from_micros(100);
 
-/// What is dropped when no reader of now can be at it any more. Dropping this waits for them: do it on
-/// a thread that may take its time.
+/// What is dropped when no reader of now can be at it any more: with a reaper by that, which waits once for
+/// all that have come together; without one by whoever drops this, after a wait.
 pub(crate) struct Unread<T: Send + 'static>(ManuallyDrop<T>);
 
 impl<T: Send + 'static> Unread<T> {
@@ -146,24 +147,44 @@ impl<T: Send + 'static> Unread<T> {
     pub unsafe fn new(thing: T) -> Self {
         Unread(ManuallyDrop::new(thing))
     }
-
-    /// The thing, for whoever knows that no reader is at it.
-    pub fn into_inner(self) -> T {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: taken once, since `this` is not dropped.
-        unsafe { ManuallyDrop::take(&mut this.0) }
-    }
 }
 
 impl<T: Send + 'static> Drop for Unread<T> {
     fn drop(&mut self) {
         // SAFETY: taken once, here.
-        let thing = unsafe { ManuallyDrop::take(&mut self.0) };
-        if wait_for_guards() {
-            return drop(thing);
+        let thing = Box::new(unsafe { ManuallyDrop::take(&mut self.0) });
+        let Some(reaper) = REAPER.get() else {
+            return drop_unread(vec![thing]);
+        };
+        let mut unread = UNREAD.lock();
+        unread.push(thing);
+        let is_first = unread.len() == 1;
+        drop(unread);
+        if is_first {
+            reaper(Box::new(NextBatch));
         }
-        // A reader, perhaps this thread itself, takes long.
-        // SAFETY: as promised to `new`.
-        unsafe { defer_discard(&pin(), thing, LARGE) };
     }
+}
+
+/// Things that nobody has waited for yet.
+static UNREAD: Mutex<Vec<Box<dyn Send>>> = Mutex::new(Vec::new());
+
+/// Dropping it waits for the readers of what has come together up to then.
+struct NextBatch;
+
+impl Drop for NextBatch {
+    fn drop(&mut self) {
+        let things = std::mem::take(&mut *UNREAD.lock());
+        drop_unread(things);
+    }
+}
+
+/// Drops what was in [`Unread`]s, after a wait.
+fn drop_unread(things: Vec<Box<dyn Send>>) {
+    if wait_for_guards() {
+        return drop(things);
+    }
+    // A reader, perhaps this thread itself, takes long.
+    // SAFETY: as promised to `Unread::new`, for each.
+    unsafe { defer_discard(&pin(), things, LARGE) };
 }

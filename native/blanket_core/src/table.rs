@@ -1,6 +1,5 @@
 //! Tables: the operations, each on one key and atomic, but for those that say otherwise.
 
-use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -554,21 +553,6 @@ impl<T: Term> Table<T> {
         Discarded::new(unsafe { Arc::from_raw(old) })
     }
 
-    /// Drops the table without a wait.
-    ///
-    /// # Safety
-    ///
-    /// No reader is at its contents.
-    pub unsafe fn drop_unread(self) {
-        let table = ManuallyDrop::new(self);
-        // SAFETY: the pointer came from `Arc::into_raw`; the table ends here, and its other field is
-        // dropped once.
-        unsafe {
-            drop(Arc::from_raw(table.store.load(Ordering::Acquire)));
-            drop(std::ptr::read(&table.shape));
-        }
-    }
-
     /// A table of the same shape.
     pub(crate) fn with_directory_of_its_own(&self, directory: AnyDirectory<T>) -> Self {
         let shape = Arc::clone(&self.shape);
@@ -687,26 +671,17 @@ impl<T: Term> Drop for Table<T> {
     }
 }
 
-/// The former contents of a table. Dropping them waits for readers that may still be at them and
-/// frees every object: do it on a thread that may take its time.
+/// The former contents of a table, which are freed when no reader is at them any more: by the
+/// [reaper](crate::set_reaper), or where there is none by whoever drops this, after a wait.
 pub struct Discarded<T: Term> {
-    store: Unread<Arc<Store<T>>>,
+    _store: Unread<Arc<Store<T>>>,
 }
 
 impl<T: Term> Discarded<T> {
-    /// Drops them without a wait.
-    ///
-    /// # Safety
-    ///
-    /// The guards of the time when the table lost them are gone.
-    pub unsafe fn drop_unread(self) {
-        drop(self.store.into_inner());
-    }
-
     fn new(store: Arc<Store<T>>) -> Self {
         // SAFETY: nobody reaches the store any more but readers that hold a guard now; stores may
         // be dropped on any thread.
         let store = unsafe { Unread::new(store) };
-        Discarded { store }
+        Discarded { _store: store }
     }
 }

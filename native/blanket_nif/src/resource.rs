@@ -21,13 +21,12 @@ use rustler::{Decoder, Encoder, Env, NifResult, Term};
 
 use crate::fixation::{self, Fixations};
 use crate::ownership::{self, Access, Ownership};
-use crate::reaper;
 use crate::registry;
 use crate::term::BeamTerm;
 
 /// A table, as a term names it.
 pub struct TableResource {
-    pub table: ManuallyDrop<Table<BeamTerm>>,
+    pub table: Table<BeamTerm>,
     pub access: Access,
     pub named: bool,
     /// The name's atom word; a rename changes it.
@@ -49,19 +48,6 @@ pub struct Options {
 }
 
 pub type TableRef = Ref<TableResource>;
-
-impl Drop for TableResource {
-    fn drop(&mut self) {
-        // The last reference may go on a scheduler thread, in a garbage collection.
-        // SAFETY: taken once, here.
-        let table = unsafe { ManuallyDrop::take(&mut self.table) };
-        if self.origin.is_some() {
-            // SAFETY: snapshots are found by their terms only, and no call has one any more.
-            return unsafe { table.drop_unread() };
-        }
-        reaper::run(Box::new(move || drop(table)));
-    }
-}
 
 impl Resource for TableResource {
     const NAME: &'static CStr = c"Blanket.Table";

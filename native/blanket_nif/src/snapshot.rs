@@ -1,7 +1,6 @@
 //! Snapshots, as terms name them: resources of tables that do not change. Who has taken one owns it, so
 //! that it ends with that process.
 
-use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blanket_core::{Table, wait_for_guards};
@@ -15,7 +14,7 @@ use crate::term::BeamTerm;
 /// A snapshot of `origin`, without an owner yet.
 pub fn new(origin: &TableRef, table: Table<BeamTerm>) -> TableRef {
     TableRef::new(TableResource {
-        table: ManuallyDrop::new(table),
+        table,
         access: Access::new(Protection::Snapshot),
         named: false,
         name: AtomicU64::new(origin.name.load(Ordering::Acquire)),
@@ -57,11 +56,7 @@ pub fn let_go(snapshot: TableRef) {
 fn give_back() {
     let ended = std::mem::take(&mut *ENDED.lock());
     wait_for_guards();
-    let contents: Vec<_> = ended.iter().map(|ended| ended.table.clear()).collect();
-    if wait_for_guards() {
-        // SAFETY: the guards of the time before are gone.
-        contents
-            .into_iter()
-            .for_each(|contents| unsafe { contents.drop_unread() });
+    for ended in ended {
+        drop(ended.table.clear());
     }
 }

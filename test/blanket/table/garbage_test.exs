@@ -8,19 +8,7 @@ defmodule Blanket.Table.GarbageTest do
 
   alias Blanket.Table
 
-  @moduletag timeout: 300_000
-
   @bytes 400_000_000
-
-  # What other tests left behind is given back first, in its order, and takes its time.
-  setup do
-    table = Table.new(:garbage, [])
-    Table.insert(table, {1, Enum.to_list(1..1_000_000)})
-    full = :erlang.memory(:system)
-    Table.delete(table)
-    eventually(fn -> full - :erlang.memory(:system) > 10_000_000 end)
-    :ok
-  end
 
   # Runs `write`, which leaves so many bytes of garbage, until there would be @bytes of it.
   defp assert_stays_small(bytes, write) do

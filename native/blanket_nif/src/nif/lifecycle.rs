@@ -8,7 +8,6 @@
 //! - `heir` is `:none`, `:immortal`, `{pid}` or `{pid, data}`,
 //! - `setopts(table, {heir, protection})`, each `:unchanged` where it is.
 
-use std::mem::ManuallyDrop;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
@@ -44,7 +43,7 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
         return Err(Error::BadArg);
     }
     let table = TableRef::new(TableResource {
-        table: ManuallyDrop::new(Table::new(read_kind(kind)?, keypos)),
+        table: Table::new(read_kind(kind)?, keypos),
         access: Access::new(read_protection(protection)?),
         named,
         name: AtomicU64::new(name.word()),

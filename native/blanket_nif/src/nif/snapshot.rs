@@ -32,7 +32,7 @@ fn take_all<'a>(env: Env<'a>, tables: Term<'a>) -> NifResult<Term<'a>> {
         drop(lock(env, table)?);
         check_read(env, table)?;
     }
-    let contents: Vec<&Table<_>> = tables.iter().map(|table| &*table.table).collect();
+    let contents: Vec<&Table<_>> = tables.iter().map(|table| &table.table).collect();
     let taken = Table::snapshot(&contents).ok_or(Error::BadArg)?;
     let snapshots = tables.iter().zip(taken).map(|(table, taken)| {
         let snapshot = snapshot::new(table, taken);

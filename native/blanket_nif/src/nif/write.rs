@@ -4,7 +4,6 @@ use super::bulk;
 use super::copy_out::{self, Part};
 use crate::packed;
 use crate::raw::{Answer, Call, Failure, boolean, export};
-use crate::reaper;
 use crate::resource::TableResource;
 use crate::term::BeamTerm;
 use crate::yielding::Slice;
@@ -62,8 +61,7 @@ fn delete_object(call: &Call<'_>) -> Answer {
 
 fn delete_all_objects(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
-    let contents = table.table.clear();
-    reaper::run(Box::new(move || drop(contents)));
+    drop(table.table.clear());
     Ok(boolean(true))
 }
 

@@ -11,7 +11,7 @@ defmodule Blanket.MixProject do
       elixir: "~> 1.14",
       compilers: [:blanket_nif | Mix.compilers()],
       elixirc_paths: elixirc_paths(Mix.env()),
-      test_ignore_filters: ["test/browser.exs", "test/fuzz.exs", "test/soak.exs"],
+      test_ignore_filters: ["test/browser.exs", "test/fuzz.exs"],
       elixirc_options: [no_warn_undefined: [:proper, :proper_arith]],
       start_permanent: Mix.env() == :prod,
       deps: [],

@@ -47,13 +47,15 @@ defmodule Blanket do
   of these lines. The options:
 
     * `:table` – the `{name, options}` of `Blanket.Table.new/2`, or a name alone;
-    * `:populate`, `:transient` – as for `new/4`;
+    * `:populate` – a function that fills the new table and answers `:ok`, as for `new/4`;
+    * `:transient` – as for `new/4`;
     * `:id`, `:restart`, `:shutdown` – as for `use GenServer`.
 
   These functions are defined, and can be overridden:
 
     * `start_link(arg)` – calls `new/4`, and starts the process by the name of the module, or by the
-      `:name` in `arg`, which may be a list of options: `{MyApp.Visits, name: :visits_of_today}`;
+      `:name` in `arg`, which may be a list of options: `{MyApp.Visits, name: :visits_of_today}`.
+      One of your own starts the process by `super(arg)`;
     * `child_spec(arg)` – the `:name` is the id, so that one supervisor can have several;
     * `init(arg)` – calls `receive_table/1`. One of your own gets the table by `super`:
 
@@ -184,8 +186,8 @@ defmodule Blanket do
   ## Options
 
     * `:populate` – a function of one argument, the table. The calling process runs it, and only when
-      the table is created. It must return `:ok`; for anything else the table is deleted and the
-      answer is `{:error, reason}`. If it raises, throws or exits, the table is deleted and
+      the table is created. It must return `:ok`, which `Blanket.Table.insert/2` does not; for anything
+      else the table is deleted and the answer is `{:error, reason}`. If it raises, throws or exits, the table is deleted and
       the exception goes on to the caller. The function can be given in place of the options.
     * `:transient` – when `true`, the table is deleted when its owner exits with the reason `:normal`,
       `:shutdown` or `{:shutdown, term}`. (If the heir was killed together with the owner, nobody

@@ -22,11 +22,24 @@ defmodule Blanket.Inspector do
   @doc """
   What is known of a table, or `nil` when there is no such table.
 
+  The functions of `Blanket.Table` find a table by its name when it has the option `:named_table`. Here the
+  name of any other does as well, if no second table has it.
+
+      iex> table = Blanket.Table.new(:rivers, [])
+      iex> Blanket.Inspector.table(:rivers).table == table
+      true
       iex> Blanket.Inspector.table(:no_such_table)
       nil
   """
   @spec table(Table.table()) :: TableInfo.t() | nil
   def table(table) do
+    case known(table) do
+      nil when is_atom(table) -> only(table, Enum.filter(tables(), &(&1.name == table)))
+      known -> known
+    end
+  end
+
+  defp known(table) do
     with facts when is_map(facts) <- Native.info(table) do
       TableInfo.read(facts.id, kept(facts.id))
     else
@@ -34,6 +47,15 @@ defmodule Blanket.Inspector do
     end
   rescue
     ArgumentError -> nil
+  end
+
+  defp only(_name, []), do: nil
+  defp only(_name, [info]), do: info
+
+  defp only(name, infos) do
+    raise ArgumentError,
+          "#{length(infos)} tables have the name #{inspect(name)}, and none the option :named_table: " <>
+            "give the reference of one, which Blanket.Inspector.tables/0 tells as :table"
   end
 
   defp kept(table) do

@@ -4,6 +4,8 @@ defmodule Blanket.Owner do
   # What `use Blanket, table: definition` makes of a module: a GenServer that owns one kept table, which
   # is its state.
 
+  alias Blanket.Native
+
   @child [:id, :restart, :shutdown]
   @keep [:populate, :transient]
 
@@ -31,7 +33,7 @@ defmodule Blanket.Owner do
       def child_spec(arg), do: Blanket.Owner.child_spec(super(arg), arg, unquote(child))
 
       @doc false
-      def init(_arg), do: Blanket.Owner.init(unquote(table))
+      def init(_arg), do: Blanket.Owner.init(__MODULE__, unquote(table))
 
       defoverridable start_link: 0, start_link: 1, child_spec: 1, init: 1
     end
@@ -65,10 +67,33 @@ defmodule Blanket.Owner do
           GenServer.on_start()
   def start_link(module, arg, table, keep) do
     name = name(module, arg)
+    keep = Keyword.replace_lazy(keep, :populate, &checked(&1, module))
 
     with {:ok, _heir} <- Blanket.new(module, name, definition(table), keep),
          do: GenServer.start_link(module, arg, name: name)
   end
+
+  # A supervisor would show any other answer as the bare reason of its own failure.
+  defp checked(populate, module) when is_function(populate, 1) do
+    fn table ->
+      case populate.(table) do
+        :ok ->
+          :ok
+
+        {:error, _reason} = error ->
+          error
+
+        other ->
+          wrong!(
+            module,
+            "the function given as :populate has to answer :ok or {:error, reason}, and answered " <>
+              "#{inspect(other, limit: 10)}. To insert answers true: end the function with :ok"
+          )
+      end
+    end
+  end
+
+  defp checked(other, _module), do: other
 
   @doc """
   The child specification that `use GenServer` makes, with an id for each name.
@@ -80,12 +105,31 @@ defmodule Blanket.Owner do
   end
 
   @doc """
-  Receives the table.
+  Receives the table, which `start_link/4` has created.
   """
-  @spec init(atom | Blanket.definition()) :: {:ok, Blanket.Table.table()} | {:stop, term}
-  def init(table) do
+  @spec init(module, atom | Blanket.definition()) ::
+          {:ok, Blanket.Table.table()} | {:stop, term}
+  def init(module, table) do
     {name, _options} = definition(table)
+    unless kept?(module, name), do: wrong!(module, not_kept(module, name))
     with {:error, reason} <- Blanket.receive_table(name), do: {:stop, reason}
+  end
+
+  # For which of the names of its owners, is up to the module.
+  defp kept?(module, name) do
+    {:registered_name, registered} = Process.info(self(), :registered_name)
+
+    Native.kept({module, registered, name}) != nil or
+      Enum.any?(Native.kept(), fn {_ref, _table, keep} ->
+        keep.module == module and keep.name == name
+      end)
+  end
+
+  defp not_kept(module, name) do
+    "the process was started with no table #{inspect(name)} kept for it. Start it by the " <>
+      "start_link/1 that `use Blanket` defines. One of your own starts it by super(arg), or calls " <>
+      "Blanket.new(#{inspect(module)}, name, {#{inspect(name)}, options}) before it starts the " <>
+      "process by this name"
   end
 
   defp name(module, arg), do: if(named?(arg), do: arg[:name], else: module)

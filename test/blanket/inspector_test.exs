@@ -109,6 +109,18 @@ defmodule Blanket.InspectorTest do
     for none <- [table, :no_such_table, make_ref(), "t"], do: assert(Inspector.table(none) == nil)
   end
 
+  test "a table that has no option :named_table is found by its name where no other has it" do
+    name = Counter.name()
+    table = Table.new(name, [])
+    assert %{table: ^table, named: false} = Inspector.table(name)
+    second = Table.new(name, [])
+    message = ~r/^2 tables have the name #{Regex.escape(inspect(name))}, .* give the reference/
+    assert_raise ArgumentError, message, fn -> Inspector.table(name) end
+    Table.new(name, [:named_table, :bag])
+    assert %{type: :bag} = Inspector.table(name)
+    assert %{table: ^second} = Inspector.table(second)
+  end
+
   test "what Blanket keeps for itself is not shown" do
     refute Blanket.Rendezvous in Enum.map(Inspector.tables(), & &1.name)
   end

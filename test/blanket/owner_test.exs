@@ -52,6 +52,26 @@ defmodule Blanket.OwnerTest do
     end
   end
 
+  defmodule Inserting do
+    use Blanket, table: {:inserting, []}, populate: &Table.insert(&1, {:a, 1})
+  end
+
+  defmodule Failing do
+    use Blanket, table: {:failing, []}, populate: fn _table -> {:error, :no_data} end
+  end
+
+  defmodule Unkept do
+    use Blanket, table: {:unkept, []}
+
+    def start_link(_arg), do: GenServer.start_link(__MODULE__, [], name: __MODULE__)
+  end
+
+  defmodule Super do
+    use Blanket, table: {:super, []}
+
+    def start_link(arg), do: super(arg)
+  end
+
   defp unique, do: :"#{inspect(__MODULE__)} #{System.unique_integer([:positive])}"
 
   test "a module of five lines keeps its table when it is killed" do
@@ -112,6 +132,31 @@ defmodule Blanket.OwnerTest do
     start_supervised!({Own, []})
     pid = Process.whereis(:"own of another name")
     assert Table.info(:sys.get_state(pid), :owner) == pid
+  end
+
+  test "a start_link/1 of its own calls super" do
+    pid = start_supervised!(Super)
+    assert Table.info(:sys.get_state(Super), :owner) == pid
+  end
+
+  test "a start_link/1 that keeps no table is told so at once" do
+    assert {:error, {{%ArgumentError{message: message}, _stacktrace}, _child}} =
+             start_supervised(Unkept)
+
+    assert message =~ "use Blanket in #{inspect(Unkept)}: the process was started with no table"
+    assert message =~ "One of your own starts it by super(arg)"
+    assert message =~ "Blanket.new(#{inspect(Unkept)}, name, {:unkept, options})"
+  end
+
+  test "populate has to answer :ok, or an error" do
+    assert_raise ArgumentError,
+                 ~r/Inserting: the function given as :populate .* and answered true/,
+                 fn -> Inserting.start_link() end
+
+    assert Failing.start_link() == {:error, :no_data}
+    names = Enum.map(Table.all(), &Table.info(&1, :name))
+    refute :inserting in names
+    refute :failing in names
   end
 
   test "without options nothing is defined but get_owner_pid/1" do

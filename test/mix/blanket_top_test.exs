@@ -73,9 +73,11 @@ defmodule Mix.Tasks.Blanket.TopTest do
     name = :"top_#{System.unique_integer([:positive])}"
     Table.new(name, [])
 
-    output =
-      capture_io(fn -> Top.run(["--count", "3", "--interval", "0.01", "--sort", "name"]) end)
+    arguments = ["--count", "3", "--interval", "0.01", "--sort", "name"]
 
+    {output, said} = with_io(:stderr, fn -> capture_io(fn -> Top.run(arguments) end) end)
+
+    assert said == "The node of this mix itself; --node NAME shows another\n"
     assert length(String.split(output, "HAND-OVERS")) == 4
     assert output =~ inspect(name)
   end

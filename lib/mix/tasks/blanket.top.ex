@@ -4,14 +4,17 @@ defmodule Mix.Tasks.Blanket.Top do
   @moduledoc """
   Shows the tables of a running node, and goes on to do so until it is interrupted.
 
-      mix blanket.top --node my_app@my_host --cookie secret
+      mix blanket.top --node shop@localhost
+
+  This is the node that `iex --sname shop@localhost -S mix` starts.
 
   The columns are those of `Blanket.Inspector.TableInfo`: `STATE` is `owned` or `orphan`, `FOR` tells
   for how long that is so.
 
   ## Options
 
-    * `--node` – the node to look at. Without it, the project's own application is started in this one;
+    * `--node` – the node to look at. Without it, the project's own application is started in the node of
+      Mix itself, and its tables are shown;
     * `--cookie` – its cookie, where that is not the one in `~/.erlang.cookie`;
     * `--interval` – the seconds from one look to the next, 1 by default;
     * `--count` – how many looks to take. On a terminal there is no end by default; where the output goes
@@ -32,6 +35,7 @@ defmodule Mix.Tasks.Blanket.Top do
   def run(arguments) do
     options = options!(arguments)
     lines = source(options)
+    if options.node == nil and not options.terminal, do: IO.puts(:stderr, head(options))
     if options.terminal, do: IO.write("\e[2J")
     look(lines, options, options.count)
   end
@@ -143,7 +147,11 @@ defmodule Mix.Tasks.Blanket.Top do
     {:ok, width} = :io.columns()
     {:ok, height} = :io.rows()
     now = Calendar.strftime(NaiveDateTime.local_now(), "%H:%M:%S")
-    lines = ["#{options.node || node()}  #{now}" | lines.(options.sort, width, height - 2)]
+    head = String.slice("#{now}  #{head(options)}", 0, width)
+    lines = [head | lines.(options.sort, width, height - 2)]
     IO.write(["\e[H", Enum.map(lines, &[&1, "\e[K\n"]), "\e[J"])
   end
+
+  defp head(%{node: nil}), do: "The node of this mix itself; --node NAME shows another"
+  defp head(%{node: node}), do: node
 end

@@ -28,9 +28,11 @@ defmodule Blanket.Inspector.Web.Handler do
 
   # The record `mod` of httpd.hrl, whose header file may not be installed.
   def unquote(:do)(
-        {:mod, _init, _data, _socket_type, _socket, config, method, _absolute, uri, _version,
+        {:mod, _init, _data, _socket_type, socket, config, method, _absolute, uri, _version,
          _line, headers, _body, _connection}
       ) do
+    # The head and the body are sent each for itself: the second is not to wait for the first's receipt.
+    :inet.setopts(socket, nodelay: true)
     web = :httpd_util.lookup(config, :blanket_inspector)
     {code, type, content} = answer(method, uri, headers, web)
     {:proceed, [response: response(method, code, type, content)]}

@@ -3,16 +3,14 @@
 -include_lib("eunit/include/eunit.hrl").
 
 goes_on_counting_when_it_was_killed_test() ->
-    {ok, _} = application:ensure_all_started(blanket),
-    {ok, Supervisor} = counter_sup:start_link(),
+    {ok, _} = application:ensure_all_started(erlang_counter),
     ?assertEqual([1, 2, 3], [counter:count(visits, home) || _ <- lists:seq(1, 3)]),
     Counter = whereis(visits),
     exit(Counter, kill),
     await_next(Counter),
     ?assertEqual(4, counter:count(visits, home)),
     ?assertEqual({error, already_owned}, 'Elixir.Blanket':claim_table({counter, visits})),
-    unlink(Supervisor),
-    exit(Supervisor, shutdown).
+    ok = application:stop(erlang_counter).
 
 await_next(Counter) ->
     case whereis(visits) of

@@ -1,9 +1,0 @@
--module(counter_sup).
--behaviour(supervisor).
-
--export([start_link/0, init/1]).
-
-start_link() -> supervisor:start_link({local, ?MODULE}, ?MODULE, []).
-
-init([]) ->
-    {ok, {#{strategy => one_for_one}, [#{id => visits, start => {counter, start_link, [visits]}}]}}.

@@ -9,8 +9,7 @@
 //!
 //! What the words of a kind of term look like is not taken for granted: see [`crate::layout`].
 
-use std::alloc::{Layout, alloc, dealloc};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
@@ -18,6 +17,7 @@ use rustler::sys::{self, ErlNifEnv};
 use smallvec::SmallVec;
 
 use crate::layout::{Kind, Known, is_ordinary};
+use crate::spare;
 use crate::term::{BOXED, BeamTerm, LIST, TAG, address};
 
 pub const WORD: usize = size_of::<u64>();
@@ -40,12 +40,11 @@ fn words(elements: &[BeamTerm]) -> Option<usize> {
     let known = Known::get();
     let mut rest: SmallVec<[BeamTerm; 32]> = SmallVec::new();
     let compound = |terms: &[BeamTerm], rest: &mut SmallVec<[BeamTerm; 32]>| {
-        rest.extend(
-            terms
-                .iter()
-                .copied()
-                .filter(|term| !known.is_whole(term.word())),
-        );
+        for &term in terms {
+            if !known.is_whole(term.word()) {
+                rest.push(term);
+            }
+        }
     };
     compound(elements, &mut rest);
     let mut words = 1 + elements.len();
@@ -91,15 +90,13 @@ fn words(elements: &[BeamTerm]) -> Option<usize> {
 
 /// Copies a tuple of these elements to a block of so many bytes, as [`bytes`] answered.
 pub fn new(elements: &[BeamTerm], bytes: usize) -> BeamTerm {
-    let layout = layout(bytes);
-    // SAFETY: a block is never of no bytes.
-    let block = unsafe { alloc(layout) }.cast::<u64>();
     // As large as the caller's object: that ends this call, and not the VM.
-    assert!(!block.is_null(), "no memory for an object of {bytes} bytes");
+    let block = spare::take(memory_words(bytes))
+        .unwrap_or_else(|| panic!("no memory for an object of {bytes} bytes"));
     // SAFETY: the memory is new, and as long as the words of the tuple and one more.
     unsafe {
-        *block = bytes as u64;
-        copy_in(elements, block.add(1))
+        block.write(bytes as u64);
+        copy_in(elements, block.add(1).as_ptr())
     }
 }
 
@@ -154,12 +151,13 @@ pub unsafe fn free(block: BeamTerm) {
         if is_shared(block) && first_word(block).fetch_sub(SHARE, AcqRel) >= SHARE {
             return;
         }
-        dealloc(address(block.word()).sub(1).cast(), layout(bytes));
+        let memory = NonNull::new_unchecked(address(block.word()).sub(1));
+        spare::give(memory, memory_words(bytes));
     }
 }
 
-fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes - ALLOCATION, WORD).expect("no term is as large as the memory")
+fn memory_words(bytes: usize) -> usize {
+    (bytes - ALLOCATION) / WORD
 }
 
 /// Copies a tuple of plain terms to `to`. What the words that are there point at is copied behind
@@ -243,7 +241,7 @@ pub unsafe fn copy_out(env: *mut ErlNifEnv, block: BeamTerm, elements: &[BeamTer
 #[inline]
 unsafe fn copy_words(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
     // SAFETY: as promised.
-    let words = (unsafe { bytes_of(block) } - ALLOCATION) / WORD - 1;
+    let words = memory_words(unsafe { bytes_of(block) }) - 1;
     let known = Known::get();
     let Some(room) = known.room(words - 1) else {
         // SAFETY: as promised.

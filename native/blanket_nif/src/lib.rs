@@ -20,6 +20,7 @@ mod reaper;
 mod registry;
 mod resource;
 mod snapshot;
+mod spare;
 mod term;
 mod trail;
 mod yielding;

@@ -1,11 +1,12 @@
 defmodule Blanket.GuidesTest do
-  # Runs the blocks of the guides that stand below `<!-- run -->`, those of a guide one after the other.
-  # What is followed by `#=> value` has to answer this value.
+  # Runs the blocks of the README and the guides that stand below `<!-- run -->`, those of a file one after
+  # the other. What is followed by `#=> value` has to answer this value.
   use ExUnit.Case, async: false
 
   # The guide defines it.
   @compile {:no_warn_undefined, Sessions}
 
+  import ExUnit.CaptureIO
   import Blanket.Test.Eventually
 
   alias Blanket.Table
@@ -28,8 +29,8 @@ defmodule Blanket.GuidesTest do
     with {:ok, _table} <- Table.claim(table), do: Table.delete(table)
   end
 
-  defp blocks(guide) do
-    [_ | parts] = "guides/#{guide}.md" |> File.read!() |> String.split("<!-- run -->\n")
+  defp blocks(file) do
+    [_ | parts] = file |> File.read!() |> String.split("<!-- run -->\n")
 
     for part <- parts do
       assert ["", "elixir\n" <> code | _] = String.split(part, "```")
@@ -61,8 +62,17 @@ defmodule Blanket.GuidesTest do
     :sys.get_state(name)
   end
 
+  test "README" do
+    [_, _, _] = blocks = blocks("README.md")
+    assert capture_io(fn -> run(blocks) end) == ~s([{1, "Ada"}]\n)
+    start_supervised!(MyApp.Cache)
+    assert Table.insert(:cache, {1, "Ada"})
+    {:dictionary, owner} = :top |> Process.whereis() |> Process.info(:dictionary)
+    Supervisor.stop(hd(owner[:"$ancestors"]))
+  end
+
   test "Keeping a table" do
-    variables = run(blocks("keeping-a-table"))
+    variables = run(blocks("guides/keeping-a-table.md"))
 
     for owner <- [Shop.Visits, Shop.Stock, Shop.Orders], do: kill(owner)
     assert GenServer.call(Shop.Visits, {:visit, "/"}) == 2
@@ -79,7 +89,7 @@ defmodule Blanket.GuidesTest do
   end
 
   test "Moving from ETS" do
-    [before, afterwards | others] = blocks("moving-from-ets")
+    [before, afterwards | others] = blocks("guides/moving-from-ets.md")
     sessions = Sessions
 
     for {module, kept} <- [{before, nil}, {afterwards, "Ada"}] do

@@ -10,55 +10,40 @@ defmodule Blanket.DependencyTest do
   # What a checkout has to bring with it.
   @sources ~w(.cargo lib native mix.exs Cargo.toml Cargo.lock)
 
-  @check """
-  defmodule Shop.Check do
-    def run do
-      {:ok, _} = Supervisor.start_link([{MyApp.TableTop, :top}], strategy: :one_for_one)
-      true = GenServer.call(:top, {:insert, {1, "Ada"}})
-      owner = Process.whereis(:top)
-      monitor = Process.monitor(owner)
-      Process.exit(owner, :kill)
-      receive do: ({:DOWN, ^monitor, _, _, :killed} -> :ok)
-      IO.puts("after the kill: " <> inspect(GenServer.call(next(owner), {:lookup, 1})))
-    end
-
-    defp next(owner) do
-      case Process.whereis(:top) do
-        next when next in [nil, owner] -> next(owner)
-        next -> next
-      end
-    end
+  # The blocks are run by test/guides_test.exs, too.
+  defp readme(pattern) do
+    [_, block] = Regex.run(pattern, File.read!("README.md"))
+    block
   end
-  """
 
-  defp shop(dir, blanket) do
-    [_, program] = Regex.run(~r/```elixir\n(defmodule .+?)```/s, File.read!("README.md"))
-
+  defp shop(dir, dependencies) do
     write(dir, %{
       "mix.exs" => """
       defmodule Shop.MixProject do
         use Mix.Project
-        def project, do: [app: :shop, version: "0.1.0", deps: [{:blanket, #{inspect(blanket)}}]]
+        def project, do: [app: :shop, version: "0.1.0", deps: deps()]
         def application, do: [extra_applications: [:logger]]
+        #{dependencies}
       end
       """,
       "config/config.exs" => """
       import Config
       config :blanket, Blanket.Native, target_dir: #{inspect(target_dir())}
       """,
-      "lib/table_top.ex" => program,
-      "lib/check.ex" => @check
+      "lib/table_top.ex" => readme(~r/```elixir\n(defmodule .+?)```/s),
+      "check.exs" => readme(~r/```elixir\n(Supervisor.start_link.+?)```/s)
     })
   end
 
   test "as a path dependency", %{tmp_dir: dir} do
-    shop(dir, path: root())
-    {output, status} = mix(dir, ["run", "-e", "Shop.Check.run()"])
+    shop = shop(Path.join(dir, "shop"), readme(~r/```elixir\n(defp deps .+?)```/s))
+    File.ln_s!(root(), Path.join(dir, "blanket"))
+    {output, status} = mix(shop, ["run", "check.exs"])
     assert status == 0, output
-    assert output =~ ~s(after the kill: [{1, "Ada"}])
+    assert output =~ ~s([{1, "Ada"}])
 
-    assert File.exists?(Path.join(dir, "_build/dev/lib/blanket/priv/native/libblanket_nif.so"))
-    {output, 0} = mix(dir, ["compile"])
+    assert File.exists?(Path.join(shop, "_build/dev/lib/blanket/priv/native/libblanket_nif.so"))
+    {output, 0} = mix(shop, ["compile"])
     refute output =~ "Compiling"
   end
 
@@ -70,7 +55,8 @@ defmodule Blanket.DependencyTest do
       assert {_, 0} = run(repository, "git", git ++ arguments)
     end
 
-    shop = shop(Path.join(dir, "shop"), git: "file://" <> repository)
+    dependency = {:blanket, git: "file://" <> repository}
+    shop = shop(Path.join(dir, "shop"), "defp deps, do: [#{inspect(dependency)}]")
     {output, status} = mix(shop, ["do", "deps.get,", "release"], MIX_ENV: "prod")
     assert status == 0, output
 
@@ -80,12 +66,12 @@ defmodule Blanket.DependencyTest do
         Path.expand("_build/prod/rel/shop/bin/shop", shop),
         [
           "eval",
-          "{:ok, _} = Application.ensure_all_started(:shop); Shop.Check.run()"
+          "{:ok, _} = Application.ensure_all_started(:shop); Code.eval_file(\"check.exs\")"
         ],
         PATH: path_without_rust(Path.join(dir, "bin"))
       )
 
     assert status == 0, output
-    assert output =~ ~s(after the kill: [{1, "Ada"}])
+    assert output =~ ~s([{1, "Ada"}])
   end
 end

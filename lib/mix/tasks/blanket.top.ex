@@ -147,7 +147,7 @@ defmodule Mix.Tasks.Blanket.Top do
     {:ok, width} = :io.columns()
     {:ok, height} = :io.rows()
     now = Calendar.strftime(NaiveDateTime.local_now(), "%H:%M:%S")
-    head = String.slice("#{now}  #{head(options)}", 0, width)
+    head = String.slice("#{head(options)}  #{now}", 0, width)
     lines = [head | lines.(options.sort, width, height - 2)]
     IO.write(["\e[H", Enum.map(lines, &[&1, "\e[K\n"]), "\e[J"])
   end

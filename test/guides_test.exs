@@ -106,5 +106,7 @@ defmodule Blanket.GuidesTest do
     run(others)
     start_supervised!(Sessions.Counted)
     assert %{found: 0} = :sys.get_state(Sessions.Counted)
+    start_supervised!(Sessions.Limits)
+    assert Table.lookup_element(:limits, :member, 2) == 5
   end
 end

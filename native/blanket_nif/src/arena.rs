@@ -120,6 +120,8 @@ pub struct Chunks {
 
 /// Words of the first chunk; later ones have a quarter of all before them.
 const FIRST_CHUNK: usize = 12;
+/// Words of the largest chunk: giving one back takes no time to speak of.
+const LARGEST_CHUNK: usize = 4096;
 
 impl Tuples<BeamTerm> for Chunks {
     fn new() -> Self {
@@ -162,7 +164,9 @@ impl Tuples<BeamTerm> for Chunks {
 impl Chunks {
     #[cold]
     fn grow(&mut self, least: usize) {
-        let words = FIRST_CHUNK.max(self.words / 4).max(least);
+        let words = (self.words / 4)
+            .clamp(FIRST_CHUNK, LARGEST_CHUNK)
+            .max(least);
         self.chunks.push(Box::new_uninit_slice(words));
         self.words += words + 1;
         self.used = 0;

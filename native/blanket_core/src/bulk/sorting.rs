@@ -14,6 +14,9 @@ pub(super) const PORTION: usize = 1024;
 
 /// Parts that are made of one.
 const MOST_PARTS: usize = 64;
+/// Items that such a part has room for at first: it takes a millisecond to come by room for a whole portion in
+/// each of them.
+const FEW: usize = 64;
 /// Items of such a part.
 const PART: usize = 512;
 /// Samples for each part, of which one is used: the parts come out the more even.
@@ -26,16 +29,16 @@ struct Part<I> {
     chunks: VecDeque<Chunk<I>>,
     /// All items are equal, or came in their order.
     is_sorted: bool,
-    /// How many items are thought to come.
-    expected: usize,
+    /// Items that the first chunk has room for at first.
+    room: usize,
 }
 
 impl<I: Copy> Part<I> {
-    fn new(is_sorted: bool, expected: usize) -> Self {
+    fn new(is_sorted: bool, room: usize) -> Self {
         Part {
             chunks: VecDeque::new(),
             is_sorted,
-            expected,
+            room,
         }
     }
 
@@ -53,7 +56,8 @@ impl<I: Copy> Part<I> {
 
     #[cold]
     fn begin_chunk(&mut self, item: I) {
-        let mut chunk = Vec::with_capacity(self.expected.min(PORTION));
+        let is_first = self.chunks.is_empty();
+        let mut chunk = Vec::with_capacity(if is_first { self.room } else { PORTION });
         chunk.push(item);
         self.chunks.push_back(chunk);
     }
@@ -175,9 +179,8 @@ impl<I: Copy> Dealing<I> {
             .step_by(SAMPLES)
             .collect();
         samples.dedup_by(|one, two| order(one, two).is_eq());
-        let expected = part.len() / (samples.len() + 1) * 3 / 2;
         let part_at = |at| match at % 2 {
-            0 => Part::new(false, expected),
+            0 => Part::new(false, FEW),
             _ => Part::new(true, 1),
         };
         Dealing {

@@ -12,6 +12,8 @@ mod integer;
 mod key;
 mod layout;
 mod match_spec;
+#[cfg(test)]
+mod model;
 mod nif;
 mod ownership;
 mod packed;
@@ -21,6 +23,7 @@ mod registry;
 mod resource;
 mod snapshot;
 mod spare;
+mod sync;
 mod term;
 mod trail;
 mod yielding;

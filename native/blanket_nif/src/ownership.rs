@@ -15,7 +15,6 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use parking_lot::MutexGuard;
 use rustler::sys::{self, ErlNifEnv, ErlNifMonitor, ErlNifPid};
 
 use crate::atoms;
@@ -23,6 +22,7 @@ use crate::reaper;
 use crate::registry::{self, Kept};
 use crate::resource::{TableRef, TableResource};
 use crate::snapshot;
+use crate::sync::MutexGuard;
 use crate::term::{BeamTerm, Stored};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,10 +9,9 @@ use blanket_core::{Guard, Term, pin};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use once_cell::sync::Lazy;
-use papaya::HashMap;
-use parking_lot::Mutex;
 
 use crate::resource::{Borrowed, TableRef, TableResource};
+use crate::sync::{HashMap, Mutex};
 use crate::term::{BeamTerm, Stored, mix};
 
 type Words = BuildHasherDefault<WordHasher>;

@@ -22,6 +22,7 @@ use rustler::{Decoder, Encoder, Env, NifResult, Term};
 use crate::fixation::{self, Fixations};
 use crate::ownership::{self, Access, Ownership};
 use crate::registry;
+use crate::sync;
 use crate::term::BeamTerm;
 
 /// A table, as a term names it.
@@ -32,7 +33,7 @@ pub struct TableResource {
     /// The name's atom word; a rename changes it.
     pub name: AtomicU64,
     pub options: Options,
-    pub ownership: Mutex<Ownership>,
+    pub ownership: sync::Mutex<Ownership>,
     pub fixations: Mutex<Fixations>,
     /// The table that this is a snapshot of.
     pub origin: Option<TableRef>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use blanket_core::{Table, wait_for_guards};
 use parking_lot::Mutex;
 
-use crate::ownership::{Access, Ownership, Protection};
+use crate::ownership::{Access, Protection};
 use crate::reaper;
 use crate::resource::{TableRef, TableResource};
 use crate::term::BeamTerm;
@@ -19,8 +19,8 @@ pub fn new(origin: &TableRef, table: Table<BeamTerm>) -> TableRef {
         named: false,
         name: AtomicU64::new(origin.name.load(Ordering::Acquire)),
         options: origin.options,
-        ownership: Mutex::new(Ownership::default()),
-        fixations: Mutex::default(),
+        ownership: Default::default(),
+        fixations: Default::default(),
         origin: Some(origin.clone()),
     })
 }

@@ -10,13 +10,12 @@
 
 use std::sync::atomic::AtomicU64;
 
-use parking_lot::Mutex;
 use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
 
 use super::kept::whose_heir;
 use crate::atoms;
 use crate::fixation;
-use crate::ownership::{self, Access, Heir, Locked, Ownership, Protection};
+use crate::ownership::{self, Access, Heir, Locked, Protection};
 use crate::registry;
 use crate::resource::{Options, TableRef, TableResource};
 use crate::snapshot;
@@ -53,8 +52,8 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
             decentralized_counters: decentralized_counters.into(),
             compressed,
         },
-        ownership: Mutex::new(Ownership::default()),
-        fixations: Mutex::default(),
+        ownership: Default::default(),
+        fixations: Default::default(),
         origin: None,
     });
     if named {

@@ -8,7 +8,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::rules::{Answer, Everything, Heir, Op, Place, Transfer};
-use super::vm::{self, Process};
+use super::vm::{self, PROCESSES, Process};
 use super::world;
 
 #[derive(Clone, Copy, Debug)]
@@ -20,42 +20,17 @@ enum Step {
     Deliver(usize),
 }
 
-/// What is tried.
-struct Scope {
-    processes: usize,
-    tables: usize,
-    names: usize,
-    heirs: bool,
+/// A table of one of these names can be in the way of the other.
+const NAMES: usize = 2;
+
+#[test]
+fn one_table() {
+    explore(1);
 }
 
 #[test]
-fn one_table_of_three_processes() {
-    explore(&Scope {
-        processes: 3,
-        tables: 1,
-        names: 2,
-        heirs: true,
-    });
-}
-
-#[test]
-fn two_tables_of_two_processes() {
-    explore(&Scope {
-        processes: 2,
-        tables: 2,
-        names: 2,
-        heirs: true,
-    });
-}
-
-#[test]
-fn two_tables_of_three_processes() {
-    explore(&Scope {
-        processes: 3,
-        tables: 2,
-        names: 2,
-        heirs: true,
-    });
+fn two_tables() {
+    explore(2);
 }
 
 /// How a state was reached, from which other.
@@ -65,11 +40,11 @@ struct Reached {
     pending: Vec<(usize, Process, bool)>,
 }
 
-fn explore(scope: &Scope) {
+fn explore(tables: usize) {
     let _alone = world::alone();
     let mut reached = vec![Reached {
         last: None,
-        all: start(scope),
+        all: Everything::new(),
         pending: Vec::new(),
     }];
     let mut known = HashSet::from([(reached[0].all.clone(), Vec::new())]);
@@ -77,9 +52,9 @@ fn explore(scope: &Scope) {
     let mut transitions = 0;
     while let Some(from) = waiting.pop_front() {
         let path = path_to(&reached, from);
-        for step in steps(scope, &reached[from]) {
+        for step in steps(tables, &reached[from]) {
             transitions += 1;
-            let (all, pending) = walk(scope, &path, step);
+            let (all, pending) = walk(&path, step);
             if known.insert((all.clone(), sorted(&pending))) {
                 waiting.push_back(reached.len());
                 reached.push(Reached {
@@ -92,15 +67,6 @@ fn explore(scope: &Scope) {
     }
     world::end();
     println!("{} states, {transitions} steps", reached.len());
-}
-
-fn start(scope: &Scope) -> Everything {
-    let mut all = Everything::new();
-    // Those who do not take part own nothing either.
-    for process in scope.processes..vm::PROCESSES {
-        all.alive[process] = false;
-    }
-    all
 }
 
 fn sorted(pending: &[(usize, Process, bool)]) -> Vec<(usize, Process, bool)> {
@@ -120,34 +86,30 @@ fn path_to(reached: &[Reached], to: usize) -> Vec<Step> {
     path
 }
 
-fn steps(scope: &Scope, at: &Reached) -> Vec<Step> {
+fn steps(tables: usize, at: &Reached) -> Vec<Step> {
     let mut steps = Vec::new();
-    for process in (0..scope.processes).filter(|&it| at.all.alive[it]) {
+    for process in (0..PROCESSES).filter(|&it| at.all.alive[it]) {
         let mut does = |op| steps.push(Step::Does(process, op));
         does(Op::Exit);
-        for name in 0..scope.names {
+        for name in 0..NAMES {
             does(Op::WhereIs(name));
         }
-        for table in 0..scope.tables {
+        for table in 0..tables {
             if at.all.tables[table] == Place::NotYet {
-                (0..scope.names).for_each(|name| does(Op::New(table, name)));
+                (0..NAMES).for_each(|name| does(Op::New(table, name)));
                 continue;
             }
-            (0..scope.names).for_each(|name| does(Op::Rename(table, name)));
+            (0..NAMES).for_each(|name| does(Op::Rename(table, name)));
             for op in [Op::Delete, Op::Keep, Op::Unkeep, Op::Orphan] {
                 does(op(table));
             }
-            for other in 0..scope.processes {
+            for other in 0..PROCESSES {
                 does(Op::GiveAway(table, other));
                 does(Op::Claim(table, other));
-                if scope.heirs {
-                    does(Op::SetHeir(table, Heir::Process(other)));
-                }
+                does(Op::SetHeir(table, Heir::Process(other)));
             }
-            if scope.heirs {
-                does(Op::SetHeir(table, Heir::None));
-                does(Op::SetHeir(table, Heir::Immortal));
-            }
+            does(Op::SetHeir(table, Heir::None));
+            does(Op::SetHeir(table, Heir::Immortal));
         }
     }
     for (at, &(_, _, fired)) in at.pending.iter().enumerate() {
@@ -161,12 +123,9 @@ fn steps(scope: &Scope, at: &Reached) -> Vec<Step> {
 }
 
 /// Goes the path once more, and one step further, and looks whether all is as the rules say.
-fn walk(scope: &Scope, path: &[Step], last: Step) -> (Everything, Vec<(usize, Process, bool)>) {
+fn walk(path: &[Step], last: Step) -> (Everything, Vec<(usize, Process, bool)>) {
     world::begin();
-    let mut all = start(scope);
-    for process in scope.processes..vm::PROCESSES {
-        vm::exit(process);
-    }
+    let mut all = Everything::new();
     let mut transfers: Vec<Transfer> = Vec::new();
     for &step in path.iter().chain([&last]) {
         let (answer, expected) = take(step, &mut all, &mut transfers);

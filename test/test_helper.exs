@@ -1,5 +1,5 @@
 # Generous, for busy machines: a test that succeeds does not wait.
-ExUnit.start(assert_receive_timeout: 5000)
+ExUnit.start(assert_receive_timeout: 5000, timeout: :timer.minutes(15))
 
 # bin/suite reads the numbers here: every release of ExUnit prints them in its own way.
 if file = System.get_env("TEST_COUNTS") do

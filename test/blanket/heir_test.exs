@@ -376,7 +376,6 @@ defmodule Blanket.HeirTest do
 
   describe "a restart storm" do
     for {finding, start} <- [name: :by_name, registry: :by_registry] do
-      @tag timeout: 120_000
       test "of 1,000 owners found by #{finding}: each gets its own table back" do
         {owner, register} = apply(__MODULE__, unquote(start), [Counter.name()])
         parent = self()

@@ -4,8 +4,6 @@ defmodule Blanket.NativeTest do
 
   alias Blanket.{Hostile, Native, Table}
 
-  @moduletag timeout: 300_000
-
   test "any arguments of any stub end in an answer or a badarg, and change a table as :ets or not at all" do
     answered = Hostile.run(150_000, ExUnit.configuration()[:seed])
     assert Hostile.known() -- Map.keys(answered) == []

@@ -4,8 +4,6 @@ defmodule Blanket.TableConcurrencyTest do
 
   alias Blanket.Table
 
-  @moduletag timeout: 120_000
-
   @processes 16
 
   # Runs `fun` in many processes, which begin together, and answers their results.

@@ -5,7 +5,6 @@ defmodule Blanket.DependencyTest do
   import Blanket.Fixture
 
   @moduletag :tmp_dir
-  @moduletag timeout: :timer.minutes(10)
 
   # What a checkout has to bring with it.
   @sources ~w(.cargo lib native mix.exs Cargo.toml Cargo.lock)

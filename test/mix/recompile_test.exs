@@ -5,7 +5,6 @@ defmodule Blanket.RecompileTest do
   import Blanket.Fixture
 
   @moduletag :tmp_dir
-  @moduletag timeout: :timer.minutes(10)
 
   @script """
   alias Blanket.Table

@@ -5,8 +5,6 @@ defmodule Blanket.FuzzTest do
 
   alias Blanket.{Fuzz, TamperedFiles}
 
-  @moduletag timeout: 300_000
-
   test "mutated match specifications do as on :ets" do
     assert rounds(30, &Fuzz.match_specs/1) > 3_000
   end

@@ -7,8 +7,6 @@ defmodule Blanket.KeyOrderTest do
 
   alias Blanket.{Table, Terms}
 
-  @moduletag timeout: 300_000
-
   test "an ordered_set holds any keys in term order" do
     check(keys(3000), 40, fn keys ->
       {table, twin} = filled(keys, [:ordered_set])

@@ -5,8 +5,6 @@ defmodule Blanket.KeyRangesTest do
 
   alias Blanket.KeyRanges
 
-  @moduletag timeout: 300_000
-
   test "ranges of keys hold all that a search of everything finds" do
     check(KeyRanges.program(30), 3000, &KeyRanges.run/1)
   end

@@ -5,8 +5,6 @@ defmodule Blanket.MatchProgramsTest do
 
   alias Blanket.MatchPrograms
 
-  @moduletag timeout: 300_000
-
   @programs 300
   @length 40
 

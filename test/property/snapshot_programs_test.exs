@@ -8,7 +8,6 @@ defmodule Blanket.SnapshotProgramsTest do
 
   alias Blanket.Table
 
-  @moduletag timeout: 300_000
   @programs 60
 
   for type <- [:set, :ordered_set, :bag, :duplicate_bag], compressed <- [[], [:compressed]] do

@@ -5,8 +5,6 @@ defmodule Blanket.TableProgramsTest do
 
   alias Blanket.TablePrograms
 
-  @moduletag timeout: 300_000
-
   # Of each type. On average, a program has half as many commands as it may have.
   @programs 320
   @length 400

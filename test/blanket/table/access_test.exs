@@ -10,7 +10,6 @@ defmodule Blanket.Table.AccessTest do
   alias Blanket.{Hostile, Native, Table}
 
   @moduletag :tmp_dir
-  @moduletag timeout: 120_000
 
   # Whatever names a file, does so there.
   setup %{tmp_dir: dir} do

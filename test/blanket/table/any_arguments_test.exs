@@ -4,8 +4,6 @@ defmodule Blanket.Table.AnyArgumentsTest do
 
   alias Blanket.{HostileTerms, Table}
 
-  @moduletag timeout: 300_000
-
   # They read and write files, ask at the terminal, call what they are given or end in OTP's own modules.
   @others [
             :claim,

@@ -247,7 +247,10 @@ defmodule Blanket.Table.SnapshotTest do
     parent = self()
 
     holder = fn ->
-      spawn(fn -> send(parent, {self(), snapshot(table)}) && Process.sleep(:infinity) end)
+      spawn(fn ->
+        send(parent, {self(), snapshot(table)})
+        Process.sleep(:infinity)
+      end)
     end
 
     pid = holder.()

@@ -113,9 +113,11 @@ defmodule Blanket.Terms do
     ] ++ records(binary)
   end
 
-  # Native records, which came with OTP 29.
+  # Native records, which came with OTP 29. Looking for a module that is not there takes long.
+  @has_records Code.ensure_loaded?(:records)
+
   defp records(binary) do
-    if Code.ensure_loaded?(:records) do
+    if @has_records do
       for {name, fields} <- [
             point: [x: 1, y: 2],
             point: [x: 1, y: 2.0],

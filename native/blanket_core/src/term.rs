@@ -198,26 +198,25 @@ impl Encoding {
         }
     }
 
+    /// Appends the first `count` bytes of a word, from the most significant one on; the others are 0.
     #[inline(always)]
-    pub fn push_u64(&mut self, number: u64) {
+    pub fn push_word(&mut self, word: u64, count: usize) {
         if self.len + WORD > Self::MAX {
-            return number
-                .to_be_bytes()
-                .iter()
-                .for_each(|&byte| self.push(byte));
+            let bytes = &word.to_be_bytes()[..count];
+            return bytes.iter().for_each(|&byte| self.push(byte));
         }
-        let (word, used) = (self.len / WORD, self.len as u32 % 8 * 8);
-        self.words[word] |= number >> used;
+        let (place, used) = (self.len / WORD, self.len as u32 % 8 * 8);
+        self.words[place] |= word >> used;
         // In two steps, since the whole width is not a shift.
-        self.words[word + 1] |= number << (u64::BITS - 1 - used) << 1;
-        self.len += WORD;
+        self.words[place + 1] |= word << (u64::BITS - 1 - used) << 1;
+        self.len += count;
     }
 
     pub fn extend(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks();
         let room = Self::MAX - self.len;
         for &word in &words[..words.len().min(room / WORD + 1)] {
-            self.push_u64(u64::from_be_bytes(word));
+            self.push_word(u64::from_be_bytes(word), 8);
         }
         for &byte in rest {
             self.push(byte);

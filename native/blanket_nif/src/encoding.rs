@@ -15,19 +15,20 @@ use crate::term::{BeamTerm, Type, mix};
 
 /// Classes in term order; none is 0, which is what stands behind the last byte.
 mod class {
-    pub const NUMBER: u8 = 1;
-    pub const ATOM: u8 = 2;
-    pub const REFERENCE: u8 = 3;
-    pub const FUN: u8 = 4;
-    pub const PORT: u8 = 5;
-    pub const PID: u8 = 6;
-    pub const TUPLE: u8 = 7;
+    /// That of 0. Other numbers are as many classes above or below as they have bytes.
+    pub const ZERO: u8 = 10;
+    pub const ATOM: u8 = 20;
+    pub const REFERENCE: u8 = 21;
+    pub const FUN: u8 = 22;
+    pub const PORT: u8 = 23;
+    pub const PID: u8 = 24;
+    pub const TUPLE: u8 = 25;
     /// A type that came with a later VM: native records, which stand here.
-    pub const OTHER: u8 = 8;
-    pub const MAP: u8 = 9;
-    pub const NIL: u8 = 10;
-    pub const LIST: u8 = 11;
-    pub const BITSTRING: u8 = 12;
+    pub const OTHER: u8 = 26;
+    pub const MAP: u8 = 27;
+    pub const NIL: u8 = 28;
+    pub const LIST: u8 = 29;
+    pub const BITSTRING: u8 = 30;
 }
 
 /// How the bytes of a part relate to it.
@@ -121,7 +122,7 @@ fn encode_part(term: BeamTerm, out: &mut Encoding, place: Place) -> Exactness {
         Type::Bitstring => encode_bitstring(term, out, place),
         Type::Map => {
             out.push(class::MAP);
-            out.push_u64(term.map_size().unwrap_or(0) as u64);
+            out.push_word(term.map_size().unwrap_or(0) as u64, 8);
             Ends
         }
         Type::List => {
@@ -166,9 +167,21 @@ fn encode_class(class: u8, out: &mut Encoding) -> Exactness {
 
 #[inline]
 fn push_integer(value: i64, out: &mut Encoding) {
-    out.push(class::NUMBER);
-    // With the sign flipped, two's complement sorts as unsigned.
-    out.push_u64(value as u64 ^ 1 << 63);
+    let magnitude = value ^ value >> (i64::BITS - 1);
+    let bytes = (i64::BITS - magnitude.leading_zeros()).div_ceil(8);
+    let class = match value < 0 {
+        true => class::ZERO - 1 - bytes as u8,
+        false => class::ZERO + bytes as u8,
+    };
+    // Among numbers of one sign and as many bytes, two's complement sorts as unsigned.
+    if bytes < 8 {
+        let number = value as u64 & !(u64::MAX << (8 * bytes));
+        let word = u64::from(class) << 56 | number << (56 - 8 * bytes);
+        out.push_word(word, 1 + bytes as usize);
+    } else {
+        out.push(class);
+        out.push_word(value as u64, 8);
+    }
 }
 
 fn encode_large_integer(term: BeamTerm, out: &mut Encoding) -> Exactness {

@@ -198,6 +198,9 @@ pub(crate) struct OrderedBody<T: Term> {
     objects: Box<[AtomicU64]>,
 }
 
+/// The end of a span that ends with the order of all keys.
+const ENDLESS: Rank = [u64::MAX; 3];
+
 impl<T: Term> OrderedBody<T> {
     const SMALLEST: usize = 8;
 
@@ -213,7 +216,7 @@ impl<T: Term> OrderedBody<T> {
         let body = OrderedBody {
             span,
             removed: false,
-            high: high.unwrap_or([u64::MAX; 3]),
+            high: high.unwrap_or(ENDLESS),
             skip,
             len: AtomicUsize::new(entries.len()),
             heads: numbers(capacity),
@@ -280,6 +283,13 @@ impl<T: Term> OrderedBody<T> {
         // Torn lengths must not lead out of the arrays.
         let len = self.used().min(self.capacity());
         let heads = &self.heads[..len];
+        // Keys that come in their order go behind the last leaf's last.
+        if self.high == ENDLESS
+            && let Some(last) = heads.last()
+            && last.load(Ordering::Relaxed) < head
+        {
+            return Ok(Err(len));
+        }
         let mut low = heads.partition_point(|there| there.load(Ordering::Relaxed) < head);
         let is_equal = |there: &AtomicU64| there.load(Ordering::Relaxed) == head;
         let mut high = match heads.get(low..low + 2) {

@@ -203,7 +203,7 @@ impl Term for Num {
     }
 
     fn encode(self, out: &mut Encoding) {
-        out.push_u64(self.value() as u64);
+        out.push_word(self.value() as u64, 8);
     }
 
     fn is_immediate(self) -> bool {

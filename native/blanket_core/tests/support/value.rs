@@ -187,12 +187,12 @@ pub fn encode<E: Shaped>(term: &E, out: &mut Encoding) {
     let shape = &*term.shape();
     out.push(rank(shape));
     match shape {
-        Shape::Int(number) => out.push_u64(float_in_order(*number as f64)),
-        Shape::Float(number) => out.push_u64(float_in_order(*number)),
+        Shape::Int(number) => out.push_word(float_in_order(*number as f64), 8),
+        Shape::Float(number) => out.push_word(float_in_order(*number), 8),
         Shape::Text(text) => push_bytes(out, text.as_bytes()),
         Shape::Bytes(bytes) => push_bytes(out, bytes),
         Shape::Tuple(elements) => {
-            out.push_u64(elements.len() as u64);
+            out.push_word(elements.len() as u64, 8);
             elements.iter().for_each(|element| encode(element, out));
         }
     }

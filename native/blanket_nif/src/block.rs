@@ -25,13 +25,13 @@ pub const WORD: usize = size_of::<u64>();
 /// Bytes that an allocation takes beyond what is asked for.
 const ALLOCATION: usize = WORD;
 
-/// Bytes of a block for a tuple of these elements, if it is plain.
+/// Bytes of a block for a tuple of these elements, if it is plain and not too large.
 ///
-/// A block is a word that says its bytes and how often it is shared, and behind it the words of the
-/// tuple, its own first.
+/// A block is a [`First`] word and, behind it, the words of the tuple, its own first.
 #[inline]
 pub fn bytes(elements: &[BeamTerm]) -> Option<usize> {
-    Some((words(elements)? + 1) * WORD + ALLOCATION)
+    let words = words(elements)? + 1;
+    (words <= First::MOST_WORDS).then_some(words * WORD + ALLOCATION)
 }
 
 /// Words of a tuple of these elements with all that is in it, if it is plain. Walks it with a stack of
@@ -90,19 +90,78 @@ fn words(elements: &[BeamTerm]) -> Option<usize> {
 
 /// Copies a tuple of these elements to a block of so many bytes, as [`bytes`] answered.
 pub fn new(elements: &[BeamTerm], bytes: usize) -> BeamTerm {
+    let words = (bytes - ALLOCATION) / WORD;
     // As large as the caller's object: that ends this call, and not the VM.
-    let block = spare::take(memory_words(bytes))
-        .unwrap_or_else(|| panic!("no memory for an object of {bytes} bytes"));
+    let block =
+        spare::take(words).unwrap_or_else(|| panic!("no memory for an object of {bytes} bytes"));
     // SAFETY: the memory is new, and as long as the words of the tuple and one more.
     unsafe {
-        block.write(bytes as u64);
-        copy_in(elements, block.add(1).as_ptr())
+        let tuple = block.add(1).as_ptr();
+        let pointers = copy_in(elements, tuple);
+        block.write(First::new(words, pointers).0);
+        BeamTerm::tuple_at(tuple)
     }
 }
 
-/// The bits of the first word that say the bytes. Those above count the shares beyond the first.
-const BYTES_BITS: u32 = 40;
-const SHARE: u64 = 1 << BYTES_BITS;
+/// The first word of a block: how many words there are, this one included; which of the tuple's are
+/// pointers; and how often the block is shared beyond the first.
+#[derive(Clone, Copy)]
+struct First(u64);
+
+impl First {
+    const WORDS_BITS: u32 = 24;
+    const MOST_WORDS: usize = (1 << Self::WORDS_BITS) - 1;
+    const SHARE: u64 = 1 << (Self::WORDS_BITS + Pointers::BITS);
+
+    fn new(words: usize, pointers: Pointers) -> Self {
+        First(words as u64 | pointers.0 << Self::WORDS_BITS)
+    }
+
+    /// # Safety
+    ///
+    /// `block` came from [`new`] and is alive.
+    #[inline]
+    unsafe fn of(block: BeamTerm) -> Self {
+        // SAFETY: as promised.
+        First(unsafe { first_word(block) }.load(Relaxed))
+    }
+
+    #[inline]
+    fn words(self) -> usize {
+        self.0 as usize & Self::MOST_WORDS
+    }
+
+    #[inline]
+    fn pointers(self) -> Pointers {
+        Pointers(self.0 >> Self::WORDS_BITS & ((1 << Pointers::BITS) - 1))
+    }
+}
+
+/// Which words of a tuple lead to others of it: a bit for each of the first words, and the last bit for
+/// all of the rest.
+#[derive(Clone, Copy)]
+struct Pointers(u64);
+
+impl Pointers {
+    const BITS: u32 = 20;
+    const REST: usize = Self::BITS as usize - 1;
+
+    fn note(&mut self, place: usize) {
+        self.0 |= 1 << place.min(Self::REST);
+    }
+
+    /// The places of all of them, where none is among the rest.
+    #[inline]
+    fn places(self) -> Option<impl Iterator<Item = usize>> {
+        let mut bits = self.0;
+        let next = move || {
+            let place = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+            bits &= bits - 1;
+            Some(place)
+        };
+        (self.0 >> Self::REST == 0).then(|| std::iter::from_fn(next))
+    }
+}
 
 /// # Safety
 ///
@@ -117,7 +176,7 @@ unsafe fn first_word<'a>(block: BeamTerm) -> &'a AtomicU64 {
 /// `block` came from [`new`].
 pub unsafe fn bytes_of(block: BeamTerm) -> usize {
     // SAFETY: as promised.
-    (unsafe { first_word(block) }.load(Relaxed) & (SHARE - 1)) as usize
+    unsafe { First::of(block) }.words() * WORD + ALLOCATION
 }
 
 /// See [`blanket_core::Term::share_block`].
@@ -127,7 +186,7 @@ pub unsafe fn bytes_of(block: BeamTerm) -> usize {
 /// `block` came from [`new`].
 pub unsafe fn share(block: BeamTerm) {
     // SAFETY: as promised.
-    unsafe { first_word(block) }.fetch_add(SHARE, Relaxed);
+    unsafe { first_word(block) }.fetch_add(First::SHARE, Relaxed);
 }
 
 /// # Safety
@@ -136,7 +195,7 @@ pub unsafe fn share(block: BeamTerm) {
 #[inline]
 pub unsafe fn is_shared(block: BeamTerm) -> bool {
     // SAFETY: as promised.
-    unsafe { first_word(block) }.load(Acquire) >= SHARE
+    unsafe { first_word(block) }.load(Acquire) >= First::SHARE
 }
 
 /// See [`blanket_core::Term::free_block`].
@@ -147,27 +206,23 @@ pub unsafe fn is_shared(block: BeamTerm) -> bool {
 pub unsafe fn free(block: BeamTerm) {
     // SAFETY: as promised: who finds no share but its own is the last to know the block.
     unsafe {
-        let bytes = bytes_of(block);
-        if is_shared(block) && first_word(block).fetch_sub(SHARE, AcqRel) >= SHARE {
+        let words = First::of(block).words();
+        if is_shared(block) && first_word(block).fetch_sub(First::SHARE, AcqRel) >= First::SHARE {
             return;
         }
-        let memory = NonNull::new_unchecked(address(block.word()).sub(1));
-        spare::give(memory, memory_words(bytes));
+        spare::give(NonNull::new_unchecked(address(block.word()).sub(1)), words);
     }
 }
 
-fn memory_words(bytes: usize) -> usize {
-    (bytes - ALLOCATION) / WORD
-}
-
 /// Copies a tuple of plain terms to `to`. What the words that are there point at is copied behind
-/// them, and so on until no word points elsewhere.
+/// them, and so on until no word points elsewhere. Answers which words lead to others.
 ///
 /// # Safety
 ///
 /// The elements are plain, and there is room for all of their words.
-unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
+unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> Pointers {
     let known = Known::get();
+    let mut pointers = Pointers(0);
     // SAFETY: every word that is read is one of a plain term; every word that is written was counted.
     unsafe {
         *to = BeamTerm::tuple_header(elements.len());
@@ -177,9 +232,11 @@ unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
             let word = *at;
             let tag = word & TAG;
             if tag == LIST {
+                pointers.note(at.offset_from_unsigned(to));
                 *at = end.expose_provenance() as u64 | LIST;
                 end = end.add(copy_few(address(word), end, 2));
             } else if tag == BOXED && !known.is_whole(word) {
+                pointers.note(at.offset_from_unsigned(to));
                 let from = address(word);
                 let len = match known.kind(*from) {
                     Kind::Tuple | Kind::Data | Kind::Reference => {
@@ -195,8 +252,8 @@ unsafe fn copy_in(elements: &[BeamTerm], to: *mut u64) -> BeamTerm {
             }
             at = at.add(1);
         }
-        BeamTerm::tuple_at(to)
     }
+    pointers
 }
 
 /// Copies words, and answers how many: few, for which a call would take longer than the copying.
@@ -241,9 +298,9 @@ pub unsafe fn copy_out(env: *mut ErlNifEnv, block: BeamTerm, elements: &[BeamTer
 #[inline]
 unsafe fn copy_words(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
     // SAFETY: as promised.
-    let words = memory_words(unsafe { bytes_of(block) }) - 1;
-    let known = Known::get();
-    let Some(room) = known.room(words - 1) else {
+    let first = unsafe { First::of(block) };
+    let words = first.words() - 1;
+    let Some(room) = Known::get().room(words - 1) else {
         // SAFETY: as promised.
         return unsafe { block.copy_to(env) };
     };
@@ -253,29 +310,69 @@ unsafe fn copy_words(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
     // long as said; the words of the block are whole terms, whose pointers lead into the block.
     unsafe {
         let from = address(block.word());
+        for at in (LINE..words).step_by(LINE) {
+            prefetch(from.add(at));
+        }
         let tuple = sys::enif_make_tuple_from_array(env, room.as_ptr(), room.len() as u32);
         let to = address(BeamTerm::from(tuple).word());
+        let elements = (*from >> 6) as usize;
+        // Elements of the object may be written meanwhile, what hangs below them never is.
+        for at in 0..=elements {
+            *to.add(at) = AtomicU64::from_ptr(from.add(at)).load(Relaxed);
+        }
+        let behind = 1 + elements;
+        to.add(behind)
+            .copy_from_nonoverlapping(from.add(behind), words - behind);
         let moved = (to.addr() as u64).wrapping_sub(from.addr() as u64);
-        // Elements of the object may be written meanwhile.
-        let word = |at| AtomicU64::from_ptr(from.add(at)).load(Relaxed);
-        let mut at = 0;
-        while at < words {
-            let first = word(at);
-            match first & TAG {
-                LIST | BOXED if !known.is_whole(first) => {
-                    *to.add(at) = first.wrapping_add(moved);
-                }
-                0 => {
-                    let bare = known.bare_words(first);
-                    for at in at..=at + bare {
-                        *to.add(at) = word(at);
-                    }
-                    at += bare;
-                }
-                _ => *to.add(at) = first,
-            }
-            at += 1;
+        match first.pointers().places() {
+            Some(places) => places.for_each(|at| move_pointer(to.add(at), moved)),
+            None => move_pointers(to, words, moved),
         }
         BeamTerm::tuple_at(to)
     }
+}
+
+/// Words of a cache line.
+const LINE: usize = 8;
+
+/// Has memory come that is going to be read.
+#[inline]
+fn prefetch(_word: *const u64) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, wherever the pointer leads.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(_word.cast());
+    }
+}
+
+/// Moves all pointers of a copied object.
+///
+/// # Safety
+///
+/// There are as many words, of whole terms, and they are the caller's.
+unsafe fn move_pointers(words: *mut u64, len: usize, by: u64) {
+    let known = Known::get();
+    let mut at = 0;
+    while at < len {
+        // SAFETY: as promised.
+        unsafe {
+            let word = *words.add(at);
+            match word & TAG {
+                LIST | BOXED if !known.is_whole(word) => move_pointer(words.add(at), by),
+                0 => at += known.bare_words(word),
+                _ => {}
+            }
+        }
+        at += 1;
+    }
+}
+
+/// # Safety
+///
+/// The word is the caller's.
+#[inline]
+unsafe fn move_pointer(word: *mut u64, by: u64) {
+    // SAFETY: as promised.
+    unsafe { *word = (*word).wrapping_add(by) };
 }

@@ -315,6 +315,16 @@ defmodule Blanket.Inspector.WebTest do
       end
     end
 
+    test "is answered without waiting for a receipt in between", %{port: port} do
+      {:ok, socket} = :gen_tcp.connect(~c"127.0.0.1", port, [:binary, active: false])
+      {:ok, client} = :inet.sockname(socket)
+      :ok = :gen_tcp.send(socket, "GET /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      assert {:ok, "HTTP/1.1 200" <> _} = :gen_tcp.recv(socket, 0, 30_000)
+
+      assert [server] = for(port <- Port.list(), :inet.peername(port) == {:ok, client}, do: port)
+      assert :inet.getopts(server, [:nodelay]) == {:ok, [nodelay: true]}
+    end
+
     test "for what is not there is told so", %{port: port} do
       for path <- [
             "/nothing",

@@ -29,20 +29,22 @@ use crate::discard::discard;
 use crate::hint::Generation;
 use crate::leaf::{Body, Direction, Leaf, Locked, Seek};
 use crate::lock::Contended;
-use crate::sync::{AtomicU64, Mutex, Ordering, SkipList};
+use crate::sync::{AtomicU64, Mutex, Ordering, SkipList, global};
 use crate::table::{AnyDirectory, Store, Table, with_leaves};
 use crate::term::Term;
 
-/// The clock, and the lock of those who advance it. One for all tables, so not part of a model.
+/// The clock, and the lock of those who advance it.
 struct Clock {
-    number: atomic::AtomicU64,
-    taking: parking_lot::Mutex<()>,
+    number: AtomicU64,
+    taking: Mutex<()>,
 }
 
-static CLOCK: Clock = Clock {
-    number: atomic::AtomicU64::new(0),
-    taking: parking_lot::Mutex::new(()),
-};
+global! {
+    static CLOCK: Clock = Clock {
+        number: AtomicU64::new(0),
+        taking: Mutex::new(()),
+    };
+}
 
 /// Keeps the clock from advancing: while this lives, no snapshot is taken.
 pub(crate) fn hold_clock() -> impl Drop {

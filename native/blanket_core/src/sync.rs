@@ -20,3 +20,13 @@ pub(crate) use {
         thread_local,
     },
 };
+
+/// One for all tables; in a model, for all of an execution.
+#[cfg(not(loom))]
+macro_rules! global {
+    (static $name:ident: $type:ty = $first:expr;) => {
+        static $name: $type = $first;
+    };
+}
+#[cfg(not(loom))]
+pub(crate) use global;

@@ -105,6 +105,14 @@ macro_rules! variable_of_thread {
 }
 pub(crate) use variable_of_thread as thread_local;
 
+/// Loom makes it anew in each execution.
+macro_rules! global_of_execution {
+    (static $name:ident: $type:ty = $first:expr;) => {
+        loom::lazy_static! { static ref $name: $type = $first; }
+    };
+}
+pub(crate) use global_of_execution as global;
+
 /// Each time that it is asked for, who asks is taken for the only one who uses what is in it.
 pub(crate) struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
 

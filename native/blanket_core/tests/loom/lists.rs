@@ -8,68 +8,59 @@ use loom::thread;
 use crate::support::*;
 use crate::term::{Num, Owned};
 
-const KINDS: [Kind; 2] = [Kind::Set, Kind::OrderedSet];
+pub const KINDS: [Kind; 2] = [Kind::Set, Kind::OrderedSet];
 /// Keys of two leaves.
-const LOW: i64 = 0;
-const HIGH: i64 = 210;
+pub const LOW: i64 = 0;
+pub const HIGH: i64 = 210;
 
-fn object(key: i64, version: i64) -> Owned {
+pub fn object(key: i64, version: i64) -> Owned {
     Owned::flat(&[key, version])
 }
 
-fn two_leaves(kind: Kind) -> Arc<Table> {
+pub fn two_leaves(kind: Kind) -> Arc<Table> {
     let table = table(kind, (0..9).map(|key| object(key * 30 % 256, 1)));
     insert(&table, &object(LOW, 1));
     insert(&table, &object(HIGH, 1));
     table
 }
 
-fn insert_all(table: &Table, mode: BulkMode, objects: &[Owned]) -> bool {
+pub fn insert_all(table: &Table, mode: BulkMode, objects: &[Owned]) -> bool {
     let terms: Vec<Num> = objects.iter().map(Owned::term).collect();
     retry(|| table.insert_all(&terms, mode, &pin()))
 }
 
-fn version(table: &Table, key: i64) -> i64 {
+pub fn version(table: &Table, key: i64) -> i64 {
     lookup(table, key, &pin())[0][1]
 }
 
 #[test]
 fn a_list_comes_all_at_once() {
-    for kind in KINDS {
-        explore(preemptions(kind), move || {
-            let table = two_leaves(kind);
-            let writer = {
-                let table = Arc::clone(&table);
-                thread::spawn(move || {
-                    insert_all(&table, BulkMode::Insert, &[object(HIGH, 2), object(LOW, 2)])
-                })
-            };
-            let first = version(&table, HIGH);
-            let second = version(&table, LOW);
-            assert!(second >= first, "{second} after {first}");
-            writer.join().unwrap();
-        });
-    }
+    comes_all_at_once([HIGH, LOW], |table, objects| {
+        insert_all(table, BulkMode::Insert, objects);
+    });
 }
 
 #[test]
 fn a_list_in_steps_comes_all_at_once() {
+    comes_all_at_once([LOW, HIGH], |table, objects| {
+        let mut bulk = Bulk::new(table, BulkMode::Insert);
+        objects.iter().for_each(|object| bulk.push(object.term()));
+        while bulk.step(100) != Progress::Done(true) {
+            thread::yield_now();
+        }
+    });
+}
+
+/// Who sees what is new of the first of these keys sees it of the second, too.
+fn comes_all_at_once(keys: [i64; 2], insert: fn(&Arc<Table>, &[Owned])) {
     for kind in KINDS {
         explore(preemptions(kind), move || {
             let table = two_leaves(kind);
             let writer = {
                 let table = Arc::clone(&table);
-                thread::spawn(move || {
-                    let mut bulk = Bulk::new(&table, BulkMode::Insert);
-                    bulk.push(object(HIGH, 2).term());
-                    bulk.push(object(LOW, 2).term());
-                    while bulk.step(100) != Progress::Done(true) {
-                        thread::yield_now();
-                    }
-                })
+                thread::spawn(move || insert(&table, &[object(HIGH, 2), object(LOW, 2)]))
             };
-            let first = version(&table, LOW);
-            let second = version(&table, HIGH);
+            let [first, second] = keys.map(|key| version(&table, key));
             assert!(second >= first, "{second} after {first}");
             writer.join().unwrap();
         });

@@ -9,5 +9,6 @@ mod growth;
 mod leaves;
 mod lists;
 mod reclaim;
+mod snapshots;
 mod support;
 mod term;

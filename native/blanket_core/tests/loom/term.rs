@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use blanket_core::{Arena, Encoding, Term, Tuples};
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::Ordering::Relaxed;
+use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use loom::sync::atomic::{AtomicBool, AtomicU64};
 
 /// The word of an integer is odd, that of a node its address.
@@ -27,6 +27,8 @@ enum Form {
 
 struct Node {
     form: Form,
+    /// By how many leaves a block is shared beside the first.
+    shared: AtomicU64,
     life: UnsafeCell<bool>,
     elements: Box<[AtomicU64]>,
     /// Written with every access to the elements: loom loses sight of a read behind which comes another.
@@ -82,6 +84,7 @@ impl Num {
     fn new(form: Form, elements: &[Num]) -> Self {
         let node = Box::into_raw(Box::new(Node {
             form,
+            shared: AtomicU64::new(0),
             life: UnsafeCell::new(false),
             elements: elements.iter().map(|it| AtomicU64::new(it.0)).collect(),
             words: UnsafeCell::new(elements.into()),
@@ -256,15 +259,23 @@ impl Term for Num {
     }
 
     unsafe fn share_block(self) {
-        unreachable!("no model takes a snapshot");
+        self.node().shared.fetch_add(1, Relaxed);
     }
 
     unsafe fn is_block_shared(self) -> bool {
-        false
+        self.node().shared.load(Acquire) > 0
     }
 
     unsafe fn free_block(self) {
-        self.free();
+        let last = |shared: u64| shared.checked_sub(1);
+        if self
+            .node()
+            .shared
+            .fetch_update(AcqRel, Acquire, last)
+            .is_err()
+        {
+            self.free();
+        }
     }
 }
 

@@ -39,6 +39,7 @@ struct Node {
 
 thread_local! {
     /// Of this execution. All of its threads are one to the operating system.
+    #[expect(clippy::vec_box, reason = "their addresses are to stay")]
     static FREED: RefCell<Vec<Box<Node>>> = const { RefCell::new(Vec::new()) };
     static ALIVE: Cell<isize> = const { Cell::new(0) };
 }

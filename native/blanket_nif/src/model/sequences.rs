@@ -132,6 +132,9 @@ fn walk(path: &[Step], last: Step) -> (Everything, Vec<(usize, Process, bool)>) 
         assert_eq!(answer, expected, "{step:?} at the end of {path:?}");
     }
     let pending = world::pending();
+    if pending.is_empty() {
+        world::check_at_rest(&all);
+    }
     assert_eq!(world::look(), all, "after {path:?} and {last:?}");
     world::settle();
     assert_eq!(

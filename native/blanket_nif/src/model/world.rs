@@ -178,6 +178,27 @@ pub fn settle() {
     }
 }
 
+/// Nothing is on its way any more: all is as it should be before anybody looks.
+pub fn check_at_rest(all: &Everything) {
+    check_registry(all);
+    check_monitors(all);
+    for it in 0..TABLES {
+        let Some(table) = WORLD.with_borrow(|tables| tables[it].clone()) else {
+            continue;
+        };
+        let owner = all.there(it).and_then(|state| state.owner);
+        assert_eq!(table.access.is_dead(), all.there(it).is_none());
+        assert_owner(&table, owner);
+    }
+}
+
+fn assert_owner(table: &TableRef, owner: Option<Process>) {
+    for process in 0..PROCESSES {
+        let word = ownership::pid_word(&vm::pid(process));
+        assert_eq!(table.access.is_owner(word), owner == Some(process), "owner");
+    }
+}
+
 /// What is there, and that all that know of it agree.
 pub fn look() -> Everything {
     let mut all = Everything::new();
@@ -198,15 +219,12 @@ fn look_at(table: &TableRef) -> Place {
         assert!(table.access.is_dead());
         return Place::Gone;
     };
-    let word = |process| ownership::pid_word(&vm::pid(process));
     let owner = locked.owner().map(|pid| vm::process_of(pid_term(pid)));
     assert!(
         owner.is_none_or(vm::is_alive),
         "a dead process owns a table"
     );
-    for process in 0..PROCESSES {
-        assert_eq!(table.access.is_owner(word(process)), owner == Some(process));
-    }
+    assert_owner(table, owner);
     Place::There(State {
         owner,
         heir: match locked.heir() {

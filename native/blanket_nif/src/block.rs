@@ -310,9 +310,7 @@ unsafe fn copy_words(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
     // long as said; the words of the block are whole terms, whose pointers lead into the block.
     unsafe {
         let from = address(block.word());
-        for at in (LINE..words).step_by(LINE) {
-            prefetch(from.add(at));
-        }
+        prefetch_words(from, words);
         let tuple = sys::enif_make_tuple_from_array(env, room.as_ptr(), room.len() as u32);
         let to = address(BeamTerm::from(tuple).word());
         let elements = (*from >> 6) as usize;
@@ -332,19 +330,31 @@ unsafe fn copy_words(env: *mut ErlNifEnv, block: BeamTerm) -> BeamTerm {
     }
 }
 
-/// Words of a cache line.
-const LINE: usize = 8;
+/// Has the memory of a block come that is going to be copied.
+///
+/// # Safety
+///
+/// `block` came from [`new`] and is alive.
+pub unsafe fn prefetch(block: BeamTerm) {
+    // SAFETY: as promised.
+    let first = unsafe { First::of(block) };
+    prefetch_words(address(block.word()), first.words());
+}
 
-/// Has memory come that is going to be read.
+/// All but the first words, which are there already.
 #[inline]
-fn prefetch(_word: *const u64) {
+fn prefetch_words(_from: *const u64, _words: usize) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, wherever the pointer leads.
-    unsafe {
+    for at in (LINE.._words).step_by(LINE) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(_word.cast());
+        // SAFETY: a hint, wherever the pointer leads.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(_from.wrapping_add(at).cast()) };
     }
 }
+
+/// Words of a cache line.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 8;
 
 /// Moves all pointers of a copied object.
 ///

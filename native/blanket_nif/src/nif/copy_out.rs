@@ -55,6 +55,16 @@ pub fn whole(call: &Call<'_>, object: &Object<BeamTerm>) -> BeamTerm {
     }
 }
 
+/// Tells that these objects will be copied.
+pub fn expect(objects: &[Object<BeamTerm>]) {
+    for object in objects {
+        if let Some(Whole::Block(block)) = object.whole() {
+            // SAFETY: the guard keeps the block.
+            unsafe { block::prefetch(block) };
+        }
+    }
+}
+
 #[inline]
 pub fn list(call: &Call<'_>, objects: &Objects<'_, BeamTerm>, wanted: Part) -> Answer {
     if let Some(object) = objects.only() {

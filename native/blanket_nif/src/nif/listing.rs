@@ -112,6 +112,7 @@ impl Work for Listing {
                 if direction == Direction::Forward {
                     found.reverse();
                 }
+                copy_out::expect(&found);
                 for object in &found {
                     *live = call.cell(copy_out::whole(call, object), *live);
                 }

@@ -51,6 +51,7 @@ fn scan(call: &Call<'_>, direction: Direction) -> Answer {
         found.clear();
         let next =
             (table.table).scan(position, direction, Slice::OBJECTS, call.guard, &mut found)?;
+        copy_out::expect(&found);
         objects.extend(found.iter().map(|object| copy_out::whole(call, object)));
         match next {
             Some(next) if objects.len() < PORTION && !slice.is_over() => position = next,

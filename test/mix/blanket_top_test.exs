@@ -6,9 +6,6 @@ defmodule Mix.Tasks.Blanket.TopTest do
   alias Blanket.{Fixture, Table}
   alias Mix.Tasks.Blanket.Top
 
-  # Whole VMs are started.
-  @moduletag timeout: :timer.minutes(10)
-
   @ebin Application.app_dir(:blanket, "ebin")
 
   # Another node, with a table, for as long as the test runs.

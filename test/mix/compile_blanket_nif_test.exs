@@ -4,7 +4,6 @@ defmodule Mix.Tasks.Compile.BlanketNifTest do
   import Blanket.Fixture
 
   @moduletag :tmp_dir
-  @moduletag timeout: :timer.minutes(10)
 
   @library "_build/dev/lib/blanket/priv/native/libblanket_nif.so"
 

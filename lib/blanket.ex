@@ -102,7 +102,18 @@ defmodule Blanket do
   may be killed like any process; its supervisor starts another.
   """
 
-  alias Blanket.{Application, Creation, Events, Heir, Native, Owner, Receiver, Rendezvous, Table}
+  alias Blanket.{
+    Application,
+    Creation,
+    Events,
+    Heir,
+    Native,
+    Owner,
+    Receiver,
+    Rendezvous,
+    Table,
+    Transaction
+  }
 
   @typedoc "What `c:get_owner_pid/1` of a module finds a process by."
   @type owner :: term
@@ -570,6 +581,62 @@ defmodule Blanket do
       true ->
         {:ok, table}
     end
+  end
+
+  @doc """
+  Runs `fun` with a transaction, through which it reads and writes tables by the functions of
+  `Blanket.Transaction`, and makes all that it has written one change.
+
+  `{:ok, result}` – it is done, and `fun` answered this;
+  `{:error, reason}` – nothing has happened: `fun` called `Blanket.Transaction.abort/2`, or it lost more
+  often than `:retries` allows, and the reason is `:conflict`. An exception goes on to the caller, and
+  nothing has happened then, either.
+
+  It is as if all that `fun` read and wrote had happened at one instant, with nothing of other processes in
+  between. When others have changed what it read, `fun` is run again: so it should do nothing else than
+  read and write, and quickly. The guide [Snapshots and transactions](snapshots-and-transactions.html) has
+  the whole of it.
+
+  A transaction in a transaction belongs to the outer one: what it wrote comes with that. When it is
+  aborted or raises, only its own changes are taken back, and the outer one may go on.
+
+  Options:
+
+    * `:retries` – how often it is tried again at most, `:infinity` by default.
+
+      iex> seats = Blanket.Table.new(:seats, [])
+      iex> book = fn seat, name ->
+      ...>   Blanket.transaction(fn tx ->
+      ...>     Blanket.Transaction.insert_new(tx, seats, {seat, name}) ||
+      ...>       Blanket.Transaction.abort(tx, :taken)
+      ...>   end)
+      ...> end
+      iex> {book.(1, "Ada"), book.(1, "Grace")}
+      {{:ok, true}, {:error, :taken}}
+  """
+  @spec transaction((Transaction.t() -> result)) :: {:ok, result} | {:error, term}
+        when result: term
+  @spec transaction((Transaction.t() -> result), retries: :infinity | non_neg_integer) ::
+          {:ok, result} | {:error, term}
+        when result: term
+  def transaction(fun, options \\ [])
+
+  def transaction(fun, options) when is_function(fun, 1),
+    do: Transaction.Runner.run(fun, retries!(options))
+
+  def transaction(other, _options) do
+    raise ArgumentError,
+          "Blanket.transaction/2 runs a function of one argument, the transaction, not #{inspect(other)}"
+  end
+
+  defp retries!([]), do: :infinity
+  defp retries!(retries: :infinity), do: :infinity
+  defp retries!(retries: retries) when is_integer(retries) and retries >= 0, do: retries
+
+  defp retries!(options) do
+    raise ArgumentError,
+          "Blanket.transaction/2 knows the option retries: :infinity, or how often it is tried again at " <>
+            "most, a number from 0 on; not #{inspect(options)}"
   end
 
   @doc """

@@ -73,6 +73,16 @@ defmodule Blanket.Native do
   def is_snapshot(_term), do: not_loaded()
   def count(_table), do: not_loaded()
 
+  # Transactions: use_table answers what a transaction has to know of a table, commit `:large` where commit_large
+  # is to be asked, join_turn whether the turn has come.
+  def use_table(_table), do: not_loaded()
+  def watch(_table), do: not_loaded()
+  def commit(_tables, _reads, _writes, _watches), do: not_loaded()
+  def commit_large(_tables, _reads, _writes, _watches), do: not_loaded()
+  def join_turn(_tables), do: not_loaded()
+  def leave_turn(_turn), do: not_loaded()
+  def pass_turn(), do: not_loaded()
+
   # Kept tables.
   def keep(_table, _ref, _data), do: not_loaded()
   def kept(_ref), do: not_loaded()

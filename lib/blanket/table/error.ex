@@ -5,8 +5,9 @@ defmodule Blanket.Table.Error do
   # the call fails and not when the error is printed: by then the table may be gone, and another
   # process may ask. :ets keeps its causes in the stack trace too.
 
-  alias Blanket.Native
+  alias Blanket.{Native, Transaction}
   alias Blanket.Table.Options
+  alias Blanket.Transaction.State
 
   # The least integer that the VM does not keep in a word.
   @large 0x800_0000_0000_0000
@@ -17,7 +18,31 @@ defmodule Blanket.Table.Error do
   The error_info of a call that failed with these arguments.
   """
   @spec info(atom, [term]) :: map
-  def info(function, args), do: %{module: __MODULE__, cause: diagnose(function, args)}
+  def info(function, args),
+    do: %{module: __MODULE__, cause: diagnose(function, args, &Native.lookup/2)}
+
+  @doc """
+  The same of a call on a table in a transaction, which comes first.
+  """
+  @spec in_transaction(atom, [term]) :: map
+  def in_transaction(function, [tx | args]) do
+    reasons =
+      if current?(tx) do
+        lookup = fn table, key -> Transaction.lookup(tx, table, key) end
+        for {position, reason} <- diagnose(function, args, lookup), do: {position + 1, reason}
+      else
+        [{1, :no_transaction}]
+      end
+
+    %{module: __MODULE__, cause: Map.new(reasons)}
+  end
+
+  defp current?(tx) do
+    State.of(tx)
+    true
+  catch
+    :error, :badarg -> false
+  end
 
   @doc """
   Tells by argument what was wrong, as `erl_error` and `ArgumentError` ask for it.
@@ -28,17 +53,18 @@ defmodule Blanket.Table.Error do
     Map.new(reasons, fn {position, reason} -> {position, explain(reason)} end)
   end
 
-  @spec diagnose(atom, [term]) :: reasons
-  defp diagnose(:new, [name, options]) do
+  # What has to be known of objects, `lookup` tells.
+  @spec diagnose(atom, [term], (term, term -> [tuple])) :: reasons
+  defp diagnose(:new, [name, options], _lookup) do
     case merge([{1, name(name)}, {2, options(Options.read(options))}]) do
       none when none == %{} -> %{1 => name_taken(name)}
       reasons -> reasons
     end
   end
 
-  defp diagnose(:whereis, [name]), do: merge([{1, name(name)}])
+  defp diagnose(:whereis, [name], _lookup), do: merge([{1, name(name)}])
 
-  defp diagnose(function, [continuation])
+  defp diagnose(function, [continuation], _lookup)
        when function in [:match, :match_object, :select, :select_reverse] do
     with true <- is_tuple(continuation) and tuple_size(continuation) > 0,
          {:error, reason} when reason != :not_a_table <- facts(elem(continuation, 0), :read) do
@@ -48,12 +74,14 @@ defmodule Blanket.Table.Error do
     end
   end
 
-  defp diagnose(:repair_continuation, [_continuation, spec]), do: merge([{2, match_spec(spec)}])
+  defp diagnose(:repair_continuation, [_continuation, spec], _lookup),
+    do: merge([{2, match_spec(spec)}])
 
-  defp diagnose(function, [tables]) when function in [:snapshot, :release] and is_list(tables) do
+  defp diagnose(function, [tables], lookup)
+       when function in [:snapshot, :release] and is_list(tables) do
     first_wrong =
       first_wrong(tables, fn table ->
-        case if(is_list(table), do: :not_a_table, else: diagnose(function, [table])[1]) do
+        case if(is_list(table), do: :not_a_table, else: diagnose(function, [table], lookup)[1]) do
           right when right == nil or (right == :released and function == :release) -> nil
           reason -> {:among, table, reason}
         end
@@ -62,9 +90,9 @@ defmodule Blanket.Table.Error do
     merge([{1, first_wrong}])
   end
 
-  defp diagnose(function, [table | args]) do
+  defp diagnose(function, [table | args], lookup) do
     case facts(table, needed(function)) do
-      {:ok, facts} -> with_table(function, facts, [table | args])
+      {:ok, facts} -> with_table(function, Map.put(facts, :lookup, lookup), [table | args])
       {:error, reason} -> Map.put(without_table(function, args), 1, reason)
     end
   end
@@ -209,12 +237,12 @@ defmodule Blanket.Table.Error do
   defp with_table(:give_away, facts, [_table, pid, _data]),
     do: merge([{2, new_owner(pid) || if(pid == facts.owner, do: :already_owner, else: :dead)}])
 
-  defp with_table(:lookup_element, _facts, [table, key, pos | _default]) do
+  defp with_table(:lookup_element, facts, [table, key, pos | _default]) do
     reason = position(pos)
 
     cond do
       reason -> %{3 => reason}
-      objects_under(table, key) == [] -> %{2 => :no_key}
+      objects_under(facts, table, key) == [] -> %{2 => :no_key}
       true -> %{3 => {:beyond_object, pos}}
     end
   end
@@ -245,7 +273,7 @@ defmodule Blanket.Table.Error do
 
   defp with_table(:update_counter, facts, [table, key, operations | default]) do
     default_reason = default(default, facts.keypos)
-    objects = objects_under(table, key) ++ Enum.filter(default, &is_tuple/1)
+    objects = objects_under(facts, table, key) ++ Enum.filter(default, &is_tuple/1)
 
     case {operations(operations), objects} do
       {nil, [object | _]} ->
@@ -266,7 +294,7 @@ defmodule Blanket.Table.Error do
     default_reason = default(default, facts.keypos)
 
     reason =
-      case objects_under(table, key) ++ default do
+      case objects_under(facts, table, key) ++ default do
         [object | _] when default_reason == nil -> places(elements, object, facts.keypos)
         _ -> nil
       end
@@ -402,8 +430,8 @@ defmodule Blanket.Table.Error do
   defp first_wrong([], _check), do: nil
   defp first_wrong(_tail, _check), do: :improper_list
 
-  defp objects_under(table, key) do
-    Native.lookup(table, key)
+  defp objects_under(%{lookup: lookup}, table, key) do
+    lookup.(table, key)
   catch
     :error, :badarg -> []
   end
@@ -431,6 +459,12 @@ defmodule Blanket.Table.Error do
   defp explain(:snapshot), do: "a snapshot, which can be read but not changed"
   defp explain(:no_snapshot_of_snapshot), do: "a snapshot already, of which none can be taken"
   defp explain(:not_a_snapshot), do: "a table, not a snapshot of one"
+
+  defp explain(:no_transaction) do
+    "no transaction of this process that is going on: use it in the function that " <>
+      "Blanket.transaction/2 calls, and in the process that calls it"
+  end
+
   defp explain(:released), do: "the snapshot was released, or its owner has exited"
   defp explain({:among, table, reason}), do: "#{show(table)} in the list: #{explain(reason)}"
 

@@ -4,8 +4,8 @@
 //! locks are let go. A reader sees the table before or after. A short list is handled in one go
 //! ([`Batch`]), a long one in steps ([`Bulk`]), between which the locks stay held.
 
-mod holding;
 mod item;
+mod putting;
 mod sorting;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,13 +18,14 @@ use crate::directory::Directory;
 use crate::directory::ProbeOf;
 use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
+use crate::holding::Holding;
 use crate::leaf::Probe;
 use crate::lock::Contended;
 use crate::object::is_flat;
 use crate::table::{AnyDirectory, Store, Table, read_only};
 use crate::term::{Arena, Term, Tuples};
-use holding::{Holding, Pieces};
 use item::{Item, ItemOf};
+use putting::Pieces;
 use sorting::Sorting;
 
 /// What a list insert does about keys that are there already.
@@ -134,7 +135,7 @@ impl<T: Term> Bulk<T> {
                 let directory: *const _ = &**directory;
                 AnyWork::Ordered(Work::new(store, directory, mode))
             }
-            AnyDirectory::HashView(_) | AnyDirectory::OrderedView(_) => read_only(),
+            _ => read_only(),
         })
     }
 

@@ -152,9 +152,10 @@ impl<'a, D> Walk<'a, D> {
     {
         loop {
             let leaf = self.directory.leaf_at(&seek, guard);
-            let step = leaf.read(
+            let step = self.directory.read(
+                leaf,
                 guard,
-                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
+                |body| body.covers_seek(&seek),
                 |body, intact| {
                     let at = body.seek(&seek, self.keypos, intact, guard)?;
                     self.step_in(found, leaf, body, at, intact, guard)
@@ -218,7 +219,8 @@ impl<'a, D> Walk<'a, D> {
         let Some((leaf, slot)): Option<(&LeafOf<T, D>, _)> = hint else {
             return Ok(None);
         };
-        let step = leaf.read(
+        let step = self.directory.read(
+            leaf,
             guard,
             |body: &D::Body| slot < body.slots(),
             |body, intact| {
@@ -257,9 +259,10 @@ impl<'a, D> Walk<'a, D> {
     {
         loop {
             let leaf = self.directory.leaf(&probe, guard);
-            let step = leaf.read(
+            let step = self.directory.read(
+                leaf,
                 guard,
-                |body| self.directory.shows(leaf) && body.covers(&probe),
+                |body| body.covers(&probe),
                 |body, intact| {
                     let slots = body.group(&probe, self.keypos, intact, guard)?;
                     let at = match self.direction {
@@ -328,9 +331,10 @@ impl<'a, D> Walk<'a, D> {
         loop {
             let leaf = self.directory.leaf_at(&seek, guard);
             let begin = out.len();
-            let read = leaf.read(
+            let read = self.directory.read(
+                leaf,
                 guard,
-                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
+                |body| body.covers_seek(&seek),
                 |body, intact| {
                     out.truncate(begin);
                     let mut at = body.seek(&seek, self.keypos, intact, guard)?;
@@ -407,9 +411,10 @@ impl<'a, D> Walk<'a, D> {
         let (mut objects, mut passed) = (0, 0);
         loop {
             let leaf = self.directory.leaf_at(&seek, guard);
-            let read = leaf.read(
+            let read = self.directory.read(
+                leaf,
                 guard,
-                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
+                |body| body.covers_seek(&seek),
                 |body, intact| {
                     let slots = body.seek(&seek, self.keypos, intact, guard)?..body.slots();
                     passed += slots.len();

@@ -2,6 +2,7 @@
 
 mod branch;
 pub(crate) mod hash;
+mod held;
 pub(crate) mod ordered;
 
 use std::sync::Arc;
@@ -10,9 +11,12 @@ use crossbeam_epoch::Guard;
 
 use crate::hint::Generation;
 use crate::leaf::{Body, Context, Leaf, Locked, Seek};
+use crate::lock::{Contended, Intact, Torn};
 use crate::snapshot::Snapshots;
 use crate::term::Term;
 use crate::usage::Usage;
+
+pub(crate) use held::HeldDirectory;
 
 pub(crate) type LeafOf<T, D> = Leaf<T, <D as Leaves<T>>::Body>;
 pub(crate) type LockedOf<'a, T, D> = Locked<'a, T, <D as Leaves<T>>::Body>;
@@ -36,10 +40,17 @@ pub(crate) trait Leaves<T: Term>: Send + Sync + Sized + 'static {
         guard: &'g Guard,
     ) -> &'g LeafOf<T, Self>;
 
-    /// Whether what is in the leaf now is what this shows; else the caller asks again.
+    /// One look at a leaf; see [`Leaf::read`]. `None` where the caller is to ask again for the leaf.
     #[inline(always)]
-    fn shows(&self, _leaf: &LeafOf<T, Self>) -> bool {
-        true
+    fn read<'g, R>(
+        &self,
+        leaf: &LeafOf<T, Self>,
+        guard: &'g Guard,
+        covers: impl Fn(&Self::Body) -> bool,
+        read: impl FnMut(&'g Self::Body, Intact<'_>) -> Result<R, Torn>,
+    ) -> Result<Option<R>, Contended> {
+        let read = leaf.read(guard, covers, read)?;
+        Ok(read.map(|(result, _)| result))
     }
 }
 

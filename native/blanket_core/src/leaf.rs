@@ -16,7 +16,7 @@ use std::ptr::{self, NonNull};
 use crossbeam_epoch::{Atomic, Guard};
 use smallvec::SmallVec;
 
-use crate::lock::{Contended, Intact, Torn, VersionLock};
+use crate::lock::{Contended, Intact, Torn, Version, VersionLock};
 use crate::objects::Objects;
 use crate::page::PageIndex;
 use crate::run::{Run, RunShare};
@@ -155,6 +155,13 @@ pub(crate) trait Body<T: Term>: Send + Sync + Sized + 'static {
 
     /// Where this leaf begins, which never changes.
     fn low(&self) -> Self::Low;
+
+    /// Whether this is the leaf that begins there: of two that begin at the same key, one came when the
+    /// other was gone.
+    fn begins_at(&self, low: &Self::Low) -> bool;
+
+    /// Where the leaf is that begins there.
+    fn at_low(low: &Self::Low) -> Seek<Self::Probe>;
 
     /// The last leaf that begins within this is the one that a traversal goes on in.
     fn bound(seek: &Seek<Self::Probe>) -> Bound<Self::Low>;
@@ -325,7 +332,8 @@ impl<T: Term, B: Body<T>> Leaf<T, B> {
     }
 
     /// One look at the leaf that is not disturbed by writers. `read` gets a body and a way to see
-    /// whether the body is still what it was; it answers what is true of that one instant.
+    /// whether the body is still what it was; it answers what is true of that one instant, and of
+    /// every other at which the leaf has the version that comes with it.
     /// `None`: the body does not cover what is looked for.
     #[inline(always)]
     pub fn read<'g, R>(
@@ -333,7 +341,7 @@ impl<T: Term, B: Body<T>> Leaf<T, B> {
         guard: &'g Guard,
         covers: impl Fn(&B) -> bool,
         mut read: impl FnMut(&'g B, Intact<'_>) -> Result<R, Torn>,
-    ) -> Result<Option<R>, Contended> {
+    ) -> Result<Option<(R, Version)>, Contended> {
         for _ in 0..READS {
             let version = self.lock.version()?;
             let body = self.body(guard);
@@ -345,15 +353,17 @@ impl<T: Term, B: Body<T>> Leaf<T, B> {
             if let Ok(result) = result
                 && intact.holds()
             {
-                return Ok(result);
+                return Ok(result.map(|result| (result, version)));
             }
         }
         let locked = self.lock()?;
         let body = locked.body(guard);
-        if !covers(body) {
-            return Ok(None);
-        }
-        Ok(read(body, Intact::LOCKED).ok())
+        let result = match covers(body) {
+            true => read(body, Intact::LOCKED).ok(),
+            false => None,
+        };
+        let version = locked.unlock_unchanged();
+        Ok(result.map(|result| (result, version)))
     }
 }
 

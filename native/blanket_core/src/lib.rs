@@ -4,13 +4,14 @@
 //! a *directory* leads from a key to its *leaf*; a leaf holds entries under a version lock; an entry
 //! leads to an object; an object lives in a *page*, with others. Whatever a reader may still look at
 //! is freed by epochs: hold a [`Guard`], made by [`pin`], while you use what came out of a table.
-//! [`Table::snapshot`] keeps what tables had at one instant.
+//! [`Table::snapshot`] keeps what tables had at one instant; a [`Commit`] changes many keys at one.
 
 mod bulk;
 mod cursor;
 mod directory;
 mod discard;
 mod hint;
+mod holding;
 mod leaf;
 mod lock;
 mod object;
@@ -25,6 +26,7 @@ mod sweep;
 mod sync;
 mod table;
 mod term;
+mod transaction;
 mod usage;
 
 pub use bulk::{Bulk, BulkMode, Progress};
@@ -40,3 +42,4 @@ pub use slot::{HASH_SLOTS, Passed, hash_slot};
 pub use sweep::{Change, Swept};
 pub use table::{Bounds, Discarded, Elements, Kind, Table, UpdateError, Updated};
 pub use term::{Arena, Encoding, Term, Tuples};
+pub use transaction::{Commit, Expected, Operation};

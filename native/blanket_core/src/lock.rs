@@ -11,7 +11,7 @@ use crate::sync::{AtomicU64, Ordering, fence, spin_loop};
 pub struct Contended;
 
 /// What a reader notes before it reads.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version(u64);
 
 pub(crate) struct VersionLock(AtomicU64);
@@ -101,6 +101,20 @@ impl VersionLock {
         let version = self.0.load(Ordering::Relaxed);
         debug_assert!(version & LOCKED == LOCKED);
         self.0.store(version + 1, Ordering::Release);
+    }
+
+    /// Called by a holder that has changed nothing: what others have read is still what it was. Answers
+    /// the number that it was before.
+    pub fn unlock_unchanged(&self) -> Version {
+        let version = self.0.load(Ordering::Relaxed) & !LOCKED;
+        self.0.store(version, Ordering::Release);
+        Version(version)
+    }
+
+    /// Whether nothing has been changed since `version` was noted, and nobody else is about to; for one
+    /// who has taken locks before, maybe this one, and is seen as their holder by whoever is.
+    pub fn is_still(&self, version: Version, is_mine: bool) -> bool {
+        self.0.load(Ordering::SeqCst) == version.0 | u64::from(is_mine)
     }
 }
 

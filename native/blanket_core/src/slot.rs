@@ -79,9 +79,10 @@ impl<'a, D> Walk<'a, D> {
                 break;
             }
             let leaf = self.directory.leaf_at(&seek, guard);
-            let passed = leaf.read(
+            let passed = self.directory.read(
+                leaf,
                 guard,
-                |body| self.directory.shows(leaf) && body.covers_seek(&seek),
+                |body| body.covers_seek(&seek),
                 |body, intact| {
                     let first = body.seek(&seek, self.keypos, intact, guard)?;
                     let passed = wanted.min(body.slots().saturating_sub(first));

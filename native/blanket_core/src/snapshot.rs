@@ -24,11 +24,11 @@ use smallvec::SmallVec;
 use crate::cursor::{Position, Walk};
 use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
-use crate::directory::{Directory, LeafOf, Leaves, ProbeOf};
+use crate::directory::{Directory, HeldDirectory, LeafOf, Leaves, ProbeOf};
 use crate::discard::discard;
 use crate::hint::Generation;
 use crate::leaf::{Body, Direction, Leaf, Locked, Seek};
-use crate::lock::Contended;
+use crate::lock::{Contended, Intact, Torn};
 use crate::sync::{AtomicU64, Mutex, Ordering, SkipList, global};
 use crate::table::{AnyDirectory, Store, Table, with_leaves};
 use crate::term::Term;
@@ -49,6 +49,11 @@ global! {
 /// Keeps the clock from advancing: while this lives, no snapshot is taken.
 pub(crate) fn hold_clock() -> impl Drop {
     CLOCK.taking.lock()
+}
+
+/// The number of the last snapshot that was taken.
+pub(crate) fn clock() -> u64 {
+    CLOCK.number.load(Ordering::SeqCst)
 }
 
 /// The snapshots of a directory.
@@ -79,7 +84,13 @@ impl<T: Term, B: Body<T>> Snapshots<T, B> {
     /// The instant of a change of leaves whose locks the caller has taken: see [`Snapshots::freeze`].
     pub fn instant(&self) -> u64 {
         let newest = self.newest.load(Ordering::SeqCst);
-        newest.min(CLOCK.number.load(Ordering::SeqCst))
+        newest.min(clock())
+    }
+
+    /// The same of a change of several tables, when the [`clock`] was read that all locks were taken
+    /// before.
+    pub fn instant_by(&self, clock: u64) -> u64 {
+        self.newest.load(Ordering::SeqCst).min(clock)
     }
 
     /// As [`Snapshots::prepare`], for one of the leaves of a change of that instant. Answers whether there
@@ -170,41 +181,33 @@ impl<T: Term, B: Body<T>> Drop for Frozen<T, B> {
 
 /// The directory of a snapshot: the leaves that it sees.
 pub(crate) struct View<T: Term, D: Directory<T>> {
-    /// There until the end.
-    store: Option<Arc<Store<T>>>,
-    /// The one in the store.
-    directory: *const D,
+    directory: HeldDirectory<T, D>,
     frozen: Arc<Frozen<T, D::Body>>,
     len: OnceCell<usize>,
 }
 
-// SAFETY: the pointer leads into the store, which is held here and may be used on any thread.
-unsafe impl<T: Term, D: Directory<T>> Send for View<T, D> {}
-// SAFETY: as above.
-unsafe impl<T: Term, D: Directory<T>> Sync for View<T, D> {}
-
 impl<T: Term, D: Directory<T>> View<T, D> {
     fn new(store: &Arc<Store<T>>, directory: &D, number: u64) -> Self {
         View {
-            store: Some(Arc::clone(store)),
-            directory,
+            directory: HeldDirectory::new(Arc::clone(store), directory),
             frozen: directory.snapshots().begin(number),
             len: OnceCell::new(),
         }
     }
 
-    fn directory(&self) -> &D {
-        // SAFETY: the directory is part of the store, which is held.
-        unsafe { &*self.directory }
-    }
-
     /// From here on no leaf is frozen for it.
     pub fn end(&self) {
-        self.directory().snapshots().end(&self.frozen);
+        self.directory.snapshots().end(&self.frozen);
     }
 
     pub fn bytes(&self) -> usize {
         self.frozen.bytes.load(Relaxed)
+    }
+
+    /// Whether what is in the leaf now is what the snapshot shows.
+    #[inline]
+    fn shows(&self, leaf: &LeafOf<T, Self>) -> bool {
+        leaf.stamp() < self.frozen.number
     }
 
     /// The number of objects.
@@ -251,26 +254,28 @@ impl<T: Term, D: Directory<T>> Leaves<T> for View<T, D> {
         seek: &Seek<ProbeOf<T, Self>>,
         guard: &'g Guard,
     ) -> &'g LeafOf<T, Self> {
-        let leaf = self.directory().leaf_at(seek, guard);
+        let leaf = self.directory.leaf_at(seek, guard);
         if self.shows(leaf) {
             return leaf;
         }
         self.frozen.leaf_at(seek, guard).unwrap_or(leaf)
     }
 
-    #[inline]
-    fn shows(&self, leaf: &LeafOf<T, Self>) -> bool {
-        leaf.stamp() < self.frozen.number
+    fn read<'g, R>(
+        &self,
+        leaf: &LeafOf<T, Self>,
+        guard: &'g Guard,
+        covers: impl Fn(&D::Body) -> bool,
+        read: impl FnMut(&'g D::Body, Intact<'_>) -> Result<R, Torn>,
+    ) -> Result<Option<R>, Contended> {
+        let read = leaf.read(guard, |body| self.shows(leaf) && covers(body), read)?;
+        Ok(read.map(|(result, _)| result))
     }
 }
 
 impl<T: Term, D: Directory<T>> Drop for View<T, D> {
     fn drop(&mut self) {
         self.end();
-        // The table may have been emptied or deleted, and this the last to have what it had.
-        if let Some(store) = self.store.take().and_then(Arc::into_inner) {
-            discard(store);
-        }
     }
 }
 
@@ -295,7 +300,7 @@ impl<T: Term> Table<T> {
                     AnyDirectory::Ordered(directory) => {
                         AnyDirectory::OrderedView(View::new(&store, &**directory, number))
                     }
-                    AnyDirectory::HashView(_) | AnyDirectory::OrderedView(_) => return None,
+                    _ => return None,
                 };
                 Some(table.with_directory_of_its_own(directory))
             })

@@ -20,6 +20,7 @@ use crate::page::Source;
 use crate::snapshot::{HashView, OrderedView, hold_clock};
 use crate::sync::{AtomicPtr, Ordering};
 use crate::term::Term;
+use crate::transaction::{HashWatch, OrderedWatch};
 use crate::usage::Usage;
 
 /// How a table treats objects with equal keys.
@@ -148,6 +149,9 @@ pub(crate) enum AnyDirectory<T: Term> {
     /// Those of snapshots, which are read only.
     HashView(HashView<T>),
     OrderedView(OrderedView<T>),
+    /// Those of watches, which are too.
+    HashWatch(HashWatch<T>),
+    OrderedWatch(OrderedWatch<T>),
 }
 
 impl<T: Term> AnyDirectory<T> {
@@ -189,7 +193,7 @@ macro_rules! with_directory {
                 let $directory = &**$directory;
                 $body
             }
-            AnyDirectory::HashView(_) | AnyDirectory::OrderedView(_) => $crate::table::read_only(),
+            _ => $crate::table::read_only(),
         }
     };
 }
@@ -198,7 +202,7 @@ pub(crate) use with_directory;
 
 #[cold]
 pub(crate) fn read_only() -> ! {
-    panic!("a snapshot does not change")
+    panic!("a snapshot or a watch does not change")
 }
 
 /// Runs the same code on either directory, or a snapshot's, to read it; or other code for the kinds
@@ -216,6 +220,8 @@ macro_rules! with_leaves {
             }
             AnyDirectory::HashView($hash) => $of_hash,
             AnyDirectory::OrderedView($ordered) => $of_ordered,
+            AnyDirectory::HashWatch($hash) => $of_hash,
+            AnyDirectory::OrderedWatch($ordered) => $of_ordered,
         }
     };
 }
@@ -648,9 +654,10 @@ fn read<'g, T: Term, D: Leaves<T>, R>(
     let probe = ProbeOf::<T, D>::of(key);
     loop {
         let leaf = directory.leaf(&probe, guard);
-        let found = leaf.read(
+        let found = directory.read(
+            leaf,
             guard,
-            |body| directory.shows(leaf) && body.covers(&probe),
+            |body| body.covers(&probe),
             |body, intact| {
                 let slots = body.group(&probe, keypos, intact, guard)?;
                 read(body, slots, intact)

@@ -224,6 +224,46 @@ every_kind! {
         }
     }
 
+    a_commit_to_several_tables(kind) {
+        be_quiet();
+        let kinds = [kind, Kind::OrderedSet, Kind::Set];
+        for size in [0, 7, 8, 9, 16, 40] {
+            for nth in 0.. {
+                let census = Census::take();
+                let mut pairs = kinds.map(|kind| Pair::<{ u64::MAX }>::new(kind, 1, tiny_bounds()));
+                let mut plan = Plan::default();
+                for (number, pair) in pairs.iter_mut().enumerate() {
+                    (0..size).for_each(|key| pair.step(&Op::Insert(object(key * 2, 0))).unwrap());
+                    for at in size - 2..size + 4 {
+                        plan.read(number, key(at), pair.model.lookup(&key(at)).to_vec());
+                        plan.deeds.push((number, match at % 3 {
+                            0 => Deed::Delete(key(at)),
+                            1 => Deed::DeleteObject(object(at, 0)),
+                            _ => Deed::Insert(object(at, 2)),
+                        }));
+                        plan.insert(number, object(at + 1, 1));
+                    }
+                }
+                let blown = blow_at(nth, || {
+                    let tables: Vec<_> = pairs.iter().map(|pair| &pair.table).collect();
+                    assert!(plan.try_commit(&tables, &[]).unwrap());
+                });
+                if pairs.iter().any(|pair| pair.compare_all().is_err()) {
+                    for (number, deed) in &plan.deeds {
+                        deed.apply(&mut pairs[*number].model);
+                    }
+                }
+                pairs.iter().for_each(|pair| pair.compare_all().unwrap());
+                drop(pairs);
+                census.assert_all_reclaimed();
+                if blown.is_ok() {
+                    assert!(nth > 20, "{nth} operations");
+                    break;
+                }
+            }
+        }
+    }
+
     a_sweep_whose_visitor_panics(kind) {
         be_quiet();
         for nth in 0..40 {

@@ -17,6 +17,7 @@ use crate::match_spec::{KeptSpec, learn_arithmetic};
 use crate::reaper;
 use crate::resource::{Resource, TableResource};
 use crate::term::{self, BeamTerm};
+use crate::turn::Turn;
 use crate::yielding;
 
 /// Its address tells one loaded image of the library from another.
@@ -108,6 +109,7 @@ unsafe fn prepare(env: *mut ErlNifEnv, info: BeamTerm) -> Result<(), &'static st
         if TableResource::class().open(env)
             && Cursor::class().open(env)
             && KeptSpec::class().open(env)
+            && Turn::class().open(env)
             && yielding::open_class(env)
         {
             layout::learn(env);

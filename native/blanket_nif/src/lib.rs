@@ -26,6 +26,7 @@ mod spare;
 mod sync;
 mod term;
 mod trail;
+mod turn;
 mod yielding;
 
 /// Tables are in the VM's memory: `erlang:memory/0` and the VM's own tools show what they take.

@@ -34,21 +34,29 @@ pub enum Protection {
     Dead,
     /// A snapshot: who may read it is for its table to say.
     Snapshot,
+    /// The same of a transaction's watch.
+    Watch,
 }
 
 /// What every call checks first.
 pub struct Access {
     protection: AtomicU8,
+    /// The same for those who write, or [`CLOSED`]. Changed with the table's `ownership` locked.
+    writing: AtomicU8,
     /// The owner's pid word; 0 for none.
     owner: AtomicU64,
     /// What the protection was before the table was deleted.
     last: AtomicU8,
 }
 
+/// No protection: for the time of a [turn](crate::turn) nobody changes the table but its holder.
+const CLOSED: u8 = u8::MAX;
+
 impl Access {
     pub fn new(protection: Protection) -> Self {
         Access {
             protection: AtomicU8::new(protection as u8),
+            writing: AtomicU8::new(protection as u8),
             owner: AtomicU64::new(0),
             last: AtomicU8::new(protection as u8),
         }
@@ -57,18 +65,29 @@ impl Access {
     /// `caller` answers the calling process's pid word; it is asked only when it matters.
     #[inline]
     pub fn may_read(&self, caller: impl FnOnce() -> u64) -> bool {
-        self.may(Protection::Protected as u8, caller)
+        self.may(&self.protection, Protection::Protected, caller)
     }
 
+    /// Not while the table is closed.
     #[inline]
     pub fn may_write(&self, caller: impl FnOnce() -> u64) -> bool {
-        self.may(Protection::Public as u8, caller)
+        self.may(&self.writing, Protection::Public, caller)
+    }
+
+    /// Whether a process may write when the table is open.
+    pub fn might_write(&self, caller: impl FnOnce() -> u64) -> bool {
+        self.may(&self.protection, Protection::Public, caller)
     }
 
     #[inline]
-    fn may(&self, open_to_all: u8, caller: impl FnOnce() -> u64) -> bool {
-        let protection = self.protection.load(Ordering::Acquire);
-        protection <= open_to_all
+    fn may(
+        &self,
+        protection: &AtomicU8,
+        open_to_all: Protection,
+        caller: impl FnOnce() -> u64,
+    ) -> bool {
+        let protection = protection.load(Ordering::Acquire);
+        protection <= open_to_all as u8
             || protection <= Protection::Private as u8
                 && self.owner.load(Ordering::Acquire) == caller()
     }
@@ -91,6 +110,7 @@ impl Access {
             1 => Protection::Protected,
             2 => Protection::Private,
             4 => Protection::Snapshot,
+            5 => Protection::Watch,
             _ => Protection::Dead,
         }
     }
@@ -108,6 +128,22 @@ impl Access {
             self.last.store(protection as u8, Ordering::Release);
         }
         self.protection.store(protection as u8, Ordering::Release);
+        if !self.is_closed() {
+            self.open();
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.writing.load(Ordering::Acquire) == CLOSED
+    }
+
+    pub fn close(&self) {
+        self.writing.store(CLOSED, Ordering::Release);
+    }
+
+    pub fn open(&self) {
+        let protection = self.protection.load(Ordering::Acquire);
+        self.writing.store(protection, Ordering::Release);
     }
 
     fn set_owner(&self, owner: u64) {

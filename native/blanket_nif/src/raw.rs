@@ -5,13 +5,14 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use blanket_core::{Contended, Guard};
-use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
+use rustler::sys::{self, ErlNifEnv, ErlNifPid, ErlNifTerm};
 
 use crate::atoms;
 use crate::registry;
 use crate::resource::{self, Borrowed, TableResource};
 use crate::snapshot;
 use crate::term::{self, BeamTerm};
+use crate::turn;
 
 pub type Function = unsafe extern "C" fn(*mut ErlNifEnv, c_int, *const ErlNifTerm) -> ErlNifTerm;
 
@@ -57,8 +58,29 @@ impl<'a> Call<'a> {
     #[inline]
     pub fn table_to_write(&self) -> Result<Table<'a>, Failure> {
         let table = self.table()?;
-        let allowed = table.access.may_write(|| self.caller());
-        allowed.then_some(table).ok_or(Failure::BadArg)
+        match table.access.may_write(|| self.caller()) {
+            true => Ok(table),
+            false => self.refused(table),
+        }
+    }
+
+    /// A table that the caller may not write now.
+    #[cold]
+    fn refused<'t>(&self, table: Table<'t>) -> Result<Table<'t>, Failure> {
+        match self.may_write(&table)? {
+            true => Ok(table),
+            false => Err(Failure::BadArg),
+        }
+    }
+
+    /// Whether the caller may write a table, for which it has to wait as long as that is closed.
+    pub fn may_write(&self, table: &TableResource) -> Result<bool, Failure> {
+        let caller = self.caller();
+        let might = table.access.might_write(|| caller);
+        match might && table.access.is_closed() && turn::holds_back(caller) {
+            true => Err(Failure::Contended),
+            false => Ok(might),
+        }
     }
 
     /// The first argument, a table that is told about and not read.
@@ -76,17 +98,22 @@ impl<'a> Call<'a> {
     }
 
     /// The calling process's pid word.
-    fn caller(&self) -> u64 {
+    pub fn caller(&self) -> u64 {
         self.myself().word()
     }
 
     /// The calling process.
     pub fn myself(&self) -> BeamTerm {
+        // SAFETY: the environment is that of the running call.
+        BeamTerm::from(unsafe { sys::enif_make_pid(self.env, self.pid()) })
+    }
+
+    pub fn pid(&self) -> ErlNifPid {
         let mut pid = MaybeUninit::uninit();
         // SAFETY: the environment is a running process's; the function fills in `pid`.
         unsafe {
             sys::enif_self(self.env, pid.as_mut_ptr());
-            BeamTerm::from(sys::enif_make_pid(self.env, pid.assume_init()))
+            pid.assume_init()
         }
     }
 

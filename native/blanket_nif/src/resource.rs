@@ -260,6 +260,12 @@ impl<T: Resource> Deref for Borrowed<'_, T> {
     }
 }
 
+impl<'a, T: Resource> Borrowed<'a, T> {
+    pub fn get(self) -> &'a T {
+        self.value
+    }
+}
+
 impl<T: Resource> Borrowed<'_, T> {
     pub fn keep(self) -> Ref<T> {
         // SAFETY: the object is alive now.

@@ -11,11 +11,11 @@ use crate::reaper;
 use crate::resource::{TableRef, TableResource};
 use crate::term::BeamTerm;
 
-/// A snapshot of `origin`, without an owner yet.
-pub fn new(origin: &TableRef, table: Table<BeamTerm>) -> TableRef {
+/// A snapshot of `origin`, without an owner yet; or a watch of it.
+pub fn new(origin: &TableRef, table: Table<BeamTerm>, protection: Protection) -> TableRef {
     TableRef::new(TableResource {
         table,
-        access: Access::new(Protection::Snapshot),
+        access: Access::new(protection),
         named: false,
         name: AtomicU64::new(origin.name.load(Ordering::Acquire)),
         options: origin.options,
@@ -26,12 +26,17 @@ pub fn new(origin: &TableRef, table: Table<BeamTerm>) -> TableRef {
 }
 
 /// Whether `table` is a snapshot that may be read: by those who may read its table, or might have when
-/// that was deleted; of a private one that is the snapshot's owner.
+/// that was deleted; of a private one that is the snapshot's owner. Or a watch of a table that may be.
 #[cold]
 pub fn may_read(table: &TableResource, caller: impl Fn() -> u64) -> bool {
-    let (Protection::Snapshot, Some(origin)) = (table.access.protection(), &table.origin) else {
+    let Some(origin) = &table.origin else {
         return false;
     };
+    match table.access.protection() {
+        Protection::Snapshot => {}
+        Protection::Watch => return origin.access.may_read(caller),
+        _ => return false,
+    }
     match (origin.access.protection(), origin.access.last_protection()) {
         (Protection::Dead, Protection::Private) => table.access.is_owner(caller()),
         (Protection::Dead, _) => true,

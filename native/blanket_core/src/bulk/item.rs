@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::directory::{Directory, ProbeOf};
+use crate::holding::Placed;
 use crate::leaf::{Probe, key_of};
 use crate::page::Source;
 use crate::storage::Block;
@@ -17,6 +18,17 @@ pub(super) struct Item<T, R> {
     /// How many came before it, twice, and one more where the object is in a block, which goes over to
     /// the table.
     arrival: u64,
+}
+
+impl<T: Term, R, D> Placed<T, D> for Item<T, R>
+where
+    R: Copy,
+    D: Directory<T>,
+    ProbeOf<T, D>: Probe<T, Rank = R>,
+{
+    fn probe(&self, keypos: usize) -> ProbeOf<T, D> {
+        ProbeOf::<T, D>::ranked(self.rank, key_of(self.object, keypos))
+    }
 }
 
 impl<T: Term, R: Copy + Ord> Item<T, R> {
@@ -46,14 +58,6 @@ impl<T: Term, R: Copy + Ord> Item<T, R> {
     /// The block that the object is in.
     pub fn into_block(self) -> Option<Block<T>> {
         self.is_block().then(|| Block(self.object))
-    }
-
-    pub fn probe<D>(&self, keypos: usize) -> ProbeOf<T, D>
-    where
-        D: Directory<T>,
-        ProbeOf<T, D>: Probe<T, Rank = R>,
-    {
-        ProbeOf::<T, D>::ranked(self.rank, key_of(self.object, keypos))
     }
 
     /// The order of the leaves. Equal in it are those with equal keys and, in hash kinds, with equal

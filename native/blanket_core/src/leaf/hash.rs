@@ -227,6 +227,14 @@ impl<T: Term> Body<T> for HashBody {
         self.prefix
     }
 
+    fn begins_at(&self, low: &u64) -> bool {
+        self.prefix == *low
+    }
+
+    fn at_low(low: &u64) -> Seek<HashProbe<T>> {
+        Seek::Hash(*low)
+    }
+
     fn bound(seek: &Seek<HashProbe<T>>) -> Bound<u64> {
         Bound::Included(hash_of(seek))
     }

@@ -5,6 +5,7 @@ use crossbeam_epoch::{Guard, Owned};
 use super::group::Group;
 use super::{Body, Context, Entry, Leaf, take_run};
 use crate::discard::{WORTH_WAKING, defer_discard, defer_drop};
+use crate::lock::Version;
 use crate::object;
 use crate::page::{PageIndex, Source};
 use crate::storage::Storage;
@@ -37,6 +38,14 @@ impl<'a, T: Term, B: Body<T>> Locked<'a, T, B> {
     /// Keeps the leaf locked, to be [adopted](Leaf::adopt) later.
     pub fn keep(self) -> *const Leaf<T, B> {
         std::mem::ManuallyDrop::new(self).leaf
+    }
+
+    /// Lets go of a leaf that has not been changed since its lock was taken.
+    pub fn unlock_unchanged(self) -> Version {
+        std::mem::ManuallyDrop::new(self)
+            .leaf
+            .lock
+            .unlock_unchanged()
     }
 
     pub fn replace_body(&mut self, body: B, guard: &Guard) {

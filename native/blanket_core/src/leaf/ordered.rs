@@ -133,19 +133,19 @@ pub(crate) struct Low<T: Term> {
     /// `None` is below every key.
     key: Option<T>,
     /// What the key lives in, but for one that is searched for.
-    _separator: Option<Arc<Separator<T>>>,
+    separator: Option<Arc<Separator<T>>>,
 }
 
 impl<T: Term> Low<T> {
     pub const LOWEST: Self = Low {
         encoding: Encoding::EMPTY,
         key: None,
-        _separator: None,
+        separator: None,
     };
 
     pub fn of(separator: &Arc<Separator<T>>) -> Self {
         Low {
-            _separator: Some(Arc::clone(separator)),
+            separator: Some(Arc::clone(separator)),
             ..Self::at(&separator.probe())
         }
     }
@@ -155,7 +155,7 @@ impl<T: Term> Low<T> {
         Low {
             encoding: probe.encoding,
             key: Some(probe.key),
-            _separator: None,
+            separator: None,
         }
     }
 }
@@ -360,6 +360,20 @@ impl<T: Term> Body<T> for OrderedBody<T> {
 
     fn low(&self) -> Low<T> {
         self.span.low.as_ref().map_or(Low::LOWEST, Low::of)
+    }
+
+    fn begins_at(&self, low: &Low<T>) -> bool {
+        match (&self.span.low, &low.separator) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (one, two) => one.is_none() && two.is_none(),
+        }
+    }
+
+    fn at_low(low: &Low<T>) -> Seek<OrderedProbe<T>> {
+        match &low.separator {
+            Some(separator) => Seek::From(separator.probe()),
+            None => Seek::Start,
+        }
     }
 
     fn bound(seek: &Seek<OrderedProbe<T>>) -> Bound<Low<T>> {

@@ -265,7 +265,7 @@ pub fn check_read(env: Env, table: &TableRef) -> NifResult<()> {
 
 fn check_write(env: Env, table: &TableRef) -> NifResult<()> {
     let caller = || ownership::pid_word(env.pid().as_c_arg());
-    if table.access.may_write(caller) {
+    if table.access.might_write(caller) {
         Ok(())
     } else {
         Err(Error::BadArg)
@@ -315,7 +315,7 @@ fn read_kind(kind: Atom) -> NifResult<Kind> {
         .ok_or(Error::BadArg)
 }
 
-fn kind_atom(kind: Kind) -> Atom {
+pub fn kind_atom(kind: Kind) -> Atom {
     match kind {
         Kind::Set => atoms::set(),
         Kind::OrderedSet => atoms::ordered_set(),
@@ -339,6 +339,6 @@ fn protection_atom(protection: Protection) -> Atom {
     match protection {
         Protection::Public => atoms::public(),
         Protection::Protected => atoms::protected(),
-        Protection::Private | Protection::Dead | Protection::Snapshot => atoms::private(),
+        _ => atoms::private(),
     }
 }

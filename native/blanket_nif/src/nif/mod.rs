@@ -14,6 +14,7 @@ mod select_change;
 mod select_some;
 mod slot;
 mod snapshot;
+mod transaction;
 mod traverse;
 mod update;
 mod write;

@@ -4,6 +4,7 @@ use blanket_core::{Parked, Position, Table};
 use rustler::{Encoder, Env, Error, NifResult, Term};
 
 use super::lifecycle::{check_read, lock};
+use crate::ownership::Protection;
 use crate::raw::{Answer, Call, Failure, export};
 use crate::resource::TableRef;
 use crate::snapshot;
@@ -35,7 +36,7 @@ fn take_all<'a>(env: Env<'a>, tables: Term<'a>) -> NifResult<Term<'a>> {
     let contents: Vec<&Table<_>> = tables.iter().map(|table| &table.table).collect();
     let taken = Table::snapshot(&contents).ok_or(Error::BadArg)?;
     let snapshots = tables.iter().zip(taken).map(|(table, taken)| {
-        let snapshot = snapshot::new(table, taken);
+        let snapshot = snapshot::new(table, taken, Protection::Snapshot);
         let owned = lock(env, &snapshot)?.pass_to(*env.pid().as_c_arg());
         owned.map_err(|_| Error::BadArg)?;
         Ok(snapshot)

@@ -77,8 +77,8 @@ defmodule Blanket.Native do
   # is to be asked, join_turn whether the turn has come.
   def use_table(_table), do: not_loaded()
   def watch(_table), do: not_loaded()
-  def commit(_tables, _reads, _writes, _watches), do: not_loaded()
-  def commit_large(_tables, _reads, _writes, _watches), do: not_loaded()
+  def commit(_tables, _places, _watches, _write?), do: not_loaded()
+  def commit_large(_tables, _places, _watches, _write?), do: not_loaded()
   def join_turn(_tables), do: not_loaded()
   def leave_turn(_turn), do: not_loaded()
   def pass_turn(), do: not_loaded()

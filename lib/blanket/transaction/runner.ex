@@ -67,14 +67,16 @@ defmodule Blanket.Transaction.Runner do
   defp answer(answer), do: answer
 
   # An abort or an exception, too, is only for what was there at one instant.
-  defp commit?({_, _, _, reads, writes, watches} = state, write?) do
-    if map_size(reads) <= 1 and map_size(watches) == 0 and (map_size(writes) == 0 or not write?) do
+  defp commit?({_, _, references, places, watches, written?}, done?) do
+    write? = done? and written?
+
+    if not write? and map_size(places) <= 1 and map_size(watches) == 0 do
       true
     else
-      {tables, reads, writes, watches} = State.ending(state, write?)
+      tables = references |> :lists.reverse() |> List.to_tuple()
 
-      with :large <- Native.commit(tables, reads, writes, watches),
-           do: Native.commit_large(tables, reads, writes, watches)
+      with :large <- Native.commit(tables, places, watches, write?),
+           do: Native.commit_large(tables, places, watches, write?)
     end
   end
 

@@ -31,13 +31,13 @@ defmodule Blanket.Transaction.State do
 
   @type t ::
           {id :: reference, tables :: %{term => used}, references :: [reference],
-           reads :: %{place => found}, writes :: %{place => written},
-           watches :: %{non_neg_integer => reference}}
+           places :: %{place => found | {found | :unread, written}},
+           watches :: %{non_neg_integer => reference}, written? :: boolean}
 
   @doc "Begins a transaction in this process."
   @spec begin(reference) :: :ok
   def begin(id) do
-    put({id, %{}, [], %{}, %{}, %{}})
+    put({id, %{}, [], %{}, %{}, false})
     :ok
   end
 
@@ -62,18 +62,20 @@ defmodule Blanket.Transaction.State do
 
   @doc "Takes back what was written since; what was read stays."
   @spec undo_to(t) :: :ok
-  def undo_to({id, _, _, _, writes, _}) do
-    {^id, tables, references, reads, _, watches} = Process.get(@key)
-    put({id, tables, references, reads, writes, watches})
+  def undo_to({id, _, _, before, _, written?}) do
+    {^id, tables, references, places, watches, _} = Process.get(@key)
+    put({id, tables, references, undo(places, before), watches, written?})
     :ok
   end
 
-  @doc "What a commit is asked for, with all writes or without."
-  @spec ending(t, boolean) :: {tuple, map, map, map}
-  def ending({_, _, references, reads, writes, watches}, write?) do
-    tables = references |> :lists.reverse() |> List.to_tuple()
-    {tables, reads, if(write?, do: writes, else: %{}), watches}
+  defp undo(places, before) do
+    for {place, now} <- places, what = undone(now, before[place]), into: %{}, do: {place, what}
   end
+
+  defp undone({found, _written}, {_found, written}), do: {found, written}
+  defp undone({:unread, _written}, _not_written), do: nil
+  defp undone({found, _written}, _not_written), do: found
+  defp undone(found, _not_written), do: found
 
   @spec references(t) :: [reference]
   def references({_, _, references, _, _, _}), do: references
@@ -96,7 +98,7 @@ defmodule Blanket.Transaction.State do
     if rights == :write, do: used, else: :erlang.error(:badarg)
   end
 
-  defp begin_use({id, tables, references, reads, writes, watches}, table) do
+  defp begin_use({id, tables, references, places, watches, written?}, table) do
     {reference, type, keypos, rights} = Native.use_table(table)
 
     {used, references} =
@@ -111,8 +113,9 @@ defmodule Blanket.Transaction.State do
           {{length(references), reference, type, keypos, rights}, [reference | references]}
       end
 
-    tables = tables |> Map.put(reference, used) |> Map.put(table, used)
-    state = {id, tables, references, reads, writes, watches}
+    tables = Map.put(tables, reference, used)
+    tables = if is_atom(table), do: Map.put(tables, table, used), else: tables
+    state = {id, tables, references, places, watches, written?}
     put(state)
     {state, used}
   end
@@ -122,7 +125,7 @@ defmodule Blanket.Transaction.State do
   def watch(state, {_, reference, _, _, :snapshot}), do: {state, reference}
 
   def watch(
-        {id, tables, references, reads, writes, watches} = state,
+        {id, tables, references, places, watches, written?} = state,
         {number, reference, _, _, _}
       ) do
     case watches do
@@ -131,8 +134,7 @@ defmodule Blanket.Transaction.State do
 
       _ ->
         watch = Native.watch(reference)
-        watches = Map.put(watches, number, watch)
-        state = {id, tables, references, reads, writes, watches}
+        state = {id, tables, references, places, Map.put(watches, number, watch), written?}
         put(state)
         {state, watch}
     end
@@ -142,25 +144,26 @@ defmodule Blanket.Transaction.State do
 
   @doc "The objects of a key, as the transaction sees them."
   @spec read(t, used, term) :: [tuple]
-  def read({_, _, _, _, writes, _} = state, {number, _, type, _, _} = used, key) do
+  def read({_, _, _, places, _, _} = state, {number, _, type, _, _} = used, key) do
     place = {number, canonical(type, key)}
 
-    case writes do
-      %{^place => object} when is_tuple(object) -> [object]
-      %{^place => :delete} -> []
-      %{^place => operations} -> operate(operations, state, used, place, key)
+    case places do
+      %{^place => objects} when is_list(objects) -> objects
+      %{^place => {_found, object}} when is_tuple(object) -> [object]
+      %{^place => {_found, :delete}} -> []
+      %{^place => {_found, operations}} -> operate(operations, state, used, place, key)
       _ -> found(state, used, place, key)
     end
   end
 
   @doc "Whether a key has objects, as the transaction sees it."
   @spec member?(t, used, term) :: boolean
-  def member?({_, _, _, reads, writes, _} = state, {number, _, type, _, _} = used, key) do
+  def member?({_, _, _, places, _, _} = state, {number, _, type, _, _} = used, key) do
     place = {number, canonical(type, key)}
 
-    case {writes, reads} do
-      {%{^place => _}, _} -> read(state, used, key) != []
-      {_, %{^place => found}} -> found != []
+    case places do
+      %{^place => found} when is_list(found) or found == true -> found != []
+      %{^place => _written} -> read(state, used, key) != []
       _ -> find_member(state, used, place, key)
     end
   end
@@ -174,44 +177,48 @@ defmodule Blanket.Transaction.State do
     found?
   end
 
+  # What the table has.
   defp found(_state, {_, reference, _, _, :snapshot}, _place, key),
     do: Native.lookup(reference, key)
 
-  defp found({id, _, _, reads, _, _} = state, {_, reference, type, _, _} = used, place, key) do
-    case reads do
-      %{^place => objects} when is_list(objects) ->
+  defp found({id, _, _, places, _, _} = state, used, place, key) do
+    case places do
+      %{^place => {objects, _written}} when is_list(objects) ->
         objects
 
-      %{^place => true} ->
+      %{^place => found} when found == true or elem(found, 0) == true ->
         # Who has seen that there is one is not to see none now.
-        with [] <- find(state, used, type, place, reference, key),
-             do: throw({:"$blanket_conflict", id})
+        with [] <- find(state, used, place, key), do: throw({:"$blanket_conflict", id})
 
       _ ->
-        find(state, used, type, place, reference, key)
+        find(state, used, place, key)
     end
   end
 
-  defp find(state, _used, type, place, reference, key) when type in [:set, :ordered_set] do
-    objects = Native.lookup(reference, key)
-    remember(state, place, objects)
-    objects
-  end
+  defp find(state, {_, reference, type, _, _}, place, key) when type in [:set, :ordered_set],
+    do: remember(state, place, Native.lookup(reference, key))
 
-  defp find(state, used, _bag, place, reference, key) do
+  defp find(state, {_, reference, _bag, _, _} = used, place, key) do
     objects = Native.lookup(reference, key)
 
     if length(objects) <= @few do
       remember(state, place, objects)
-      objects
     else
       {_state, watch} = watch(state, used)
       Native.lookup(watch, key)
     end
   end
 
-  defp remember({id, tables, references, reads, writes, watches}, place, found),
-    do: put({id, tables, references, Map.put(reads, place, found), writes, watches})
+  defp remember({id, tables, references, places, watches, written?}, place, found) do
+    what =
+      case places do
+        %{^place => {_found, written}} -> {found, written}
+        _ -> found
+      end
+
+    put({id, tables, references, Map.put(places, place, what), watches, written?})
+    found
+  end
 
   # Of a bag.
   defp operate([], state, used, place, key), do: found(state, used, place, key)
@@ -261,10 +268,10 @@ defmodule Blanket.Transaction.State do
   def delete_object(state, {_, _, _, keypos, _} = used, object),
     do: operate_later(state, used, elem(object, keypos - 1), {:delete_object, object})
 
-  defp operate_later({_, _, _, _, writes, _} = state, {number, _, _, _, _} = used, key, operation) do
+  defp operate_later({_, _, _, places, _, _} = state, {number, _, _, _, _} = used, key, operation) do
     before =
-      case writes do
-        %{{^number, ^key} => operations} -> operations
+      case places do
+        %{{^number, ^key} => {_found, operations}} -> operations
         _ -> []
       end
 
@@ -272,21 +279,29 @@ defmodule Blanket.Transaction.State do
   end
 
   defp write(
-         {id, tables, references, reads, writes, watches},
+         {id, tables, references, places, watches, _},
          {number, _, type, _, _},
          key,
          written
        ) do
-    writes = Map.put(writes, {number, canonical(type, key)}, written)
-    put({id, tables, references, reads, writes, watches})
+    place = {number, canonical(type, key)}
+
+    what =
+      case places do
+        %{^place => {found, _written}} -> {found, written}
+        %{^place => found} -> {found, written}
+        _ -> {:unread, written}
+      end
+
+    put({id, tables, references, Map.put(places, place, what), watches, true})
   end
 
-  @doc "What was written in a table, by keys."
+  @doc "The keys that were written in a table."
   @spec own(t, used) :: %{term => written}
-  def own({_, _, _, _, writes, _}, _used) when map_size(writes) == 0, do: %{}
+  def own({_, _, _, _, _, false}, _used), do: %{}
 
-  def own({_, _, _, _, writes, _}, {number, _, _, _, _}),
-    do: for({{^number, key}, written} <- writes, into: %{}, do: {key, written})
+  def own({_, _, _, places, _, true}, {number, _, _, _, _}),
+    do: for({{^number, key}, {_found, written}} <- places, into: %{}, do: {key, written})
 
   @doc "The key by which those are known that a table takes for the same."
   @spec canonical(atom, term) :: term

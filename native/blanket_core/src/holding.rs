@@ -2,12 +2,12 @@
 //! the commits of transactions.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crossbeam_epoch::{Guard, pin};
+use smallvec::SmallVec;
 
 use crate::directory::{Directory, HeldDirectory, LeafOf, LockedOf, ProbeOf};
 use crate::leaf::{Body, Full, Group, collect};
@@ -24,7 +24,9 @@ pub(crate) trait Placed<T: Term, D: Directory<T>> {
 /// Leaves that are locked, in their order.
 pub(crate) struct Holding<T: Term, D: Directory<T>> {
     directory: HeldDirectory<T, D>,
-    leaves: VecDeque<HeldLeaf<T, D>>,
+    leaves: SmallVec<[HeldLeaf<T, D>; 4]>,
+    /// How many of the first have been let go of.
+    free: usize,
     /// The leaf that is at work.
     at: usize,
     /// When the change happens, as far as snapshots are concerned; known when all leaves are locked.
@@ -63,15 +65,20 @@ impl<T: Term, D: Directory<T>> HeldLeaf<T, D> {
 impl<T: Term, D: Directory<T>> Holding<T, D> {
     /// `directory` is the one in `store`.
     pub fn new(store: Arc<Store<T>>, directory: *const D) -> Self {
+        Self::of(HeldDirectory::new(store, directory))
+    }
+
+    pub fn of(directory: HeldDirectory<T, D>) -> Self {
         Holding {
-            directory: HeldDirectory::new(store, directory),
-            leaves: VecDeque::new(),
+            directory,
+            leaves: SmallVec::new(),
+            free: 0,
             at: 0,
             instant: 0,
         }
     }
 
-    pub fn store(&self) -> &Arc<Store<T>> {
+    pub fn store(&self) -> &Store<T> {
         self.directory.store()
     }
 
@@ -101,7 +108,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
                 continue;
             }
             let leaf: *const _ = locked.keep();
-            self.leaves.push_back(HeldLeaf::new(leaf, State::Unchanged));
+            self.leaves.push(HeldLeaf::new(leaf, State::Unchanged));
             return Ok(self.covered(self.leaves.len() - 1, items, guard));
         }
     }
@@ -256,11 +263,12 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
     /// Lets go of the first leaf, which may be joined to the one below: that is free by now. False when
     /// none is left.
     pub fn unlock_one(&mut self) -> bool {
-        let Some(first) = self.leaves.front() else {
+        let Some(first) = self.leaves.get(self.free) else {
             return false;
         };
         let state = first.state.get();
-        let locked = ManuallyDrop::into_inner(self.adopt(0));
+        self.free += 1;
+        let locked = ManuallyDrop::into_inner(self.adopt(self.free - 1));
         match state {
             State::Unchanged => {
                 locked.unlock_unchanged();
@@ -271,7 +279,6 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
                 self.directory.merge(locked, context, &pin());
             }
         }
-        self.leaves.pop_front();
         true
     }
 }

@@ -26,7 +26,6 @@ mod watch;
 
 use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use crossbeam_epoch::{Guard, pin};
 use smallvec::SmallVec;
@@ -71,7 +70,7 @@ pub enum Operation<T> {
 /// Should an operation on one of them panic when the first change is made, then the rest is done while the
 /// panic goes on, but for what fails again.
 pub struct Commit<'a, T: Term> {
-    parts: Vec<Part<'a, T>>,
+    parts: SmallVec<[Part<'a, T>; 1]>,
     /// The part and the entry that come next, while changes are made.
     at: Option<(usize, usize)>,
 }
@@ -101,25 +100,51 @@ const PORTION: usize = 256;
 impl<'a, T: Term> Commit<'a, T> {
     pub fn new() -> Self {
         Commit {
-            parts: Vec::new(),
+            parts: SmallVec::new(),
             at: None,
         }
     }
 
-    /// Takes in a table, which is no snapshot; answers its number.
-    pub fn table(&mut self, table: &'a Table<T>, guard: &Guard) -> usize {
-        let store = table.hold_store(guard);
+    /// Takes in a table, which is no snapshot, and of which so many things are going to be said; answers
+    /// its number. `'a` is not longer than the guard.
+    pub fn table(&mut self, table: &'a Table<T>, things: usize, guard: &'a Guard) -> usize {
+        let store = table.store(guard);
+        // SAFETY: the guard keeps the store for `'a`.
+        let entries = unsafe {
+            match &store.directory {
+                AnyDirectory::Hash(directory) => {
+                    AnyEntries::Hash(Entries::of(HeldDirectory::lent(store, directory), things))
+                }
+                AnyDirectory::Ordered(directory) => AnyEntries::Ordered(Entries::of(
+                    HeldDirectory::lent(store, &**directory),
+                    things,
+                )),
+                _ => read_only(),
+            }
+        };
+        self.add(table, entries)
+    }
+
+    /// The same for a commit that takes its time, and holds no guard.
+    pub fn table_for_long(&mut self, table: &'a Table<T>, things: usize) -> usize {
+        let store = table.hold_store(&pin());
         let entries = match &store.directory {
             AnyDirectory::Hash(directory) => {
                 let directory: *const _ = directory;
-                AnyEntries::Hash(Entries::new(store, directory))
+                let directory = HeldDirectory::new(store, directory);
+                AnyEntries::Hash(Entries::of(directory, things))
             }
             AnyDirectory::Ordered(directory) => {
                 let directory: *const _ = &**directory;
-                AnyEntries::Ordered(Entries::new(store, directory))
+                let directory = HeldDirectory::new(store, directory);
+                AnyEntries::Ordered(Entries::of(directory, things))
             }
             _ => read_only(),
         };
+        self.add(table, entries)
+    }
+
+    fn add(&mut self, table: &'a Table<T>, entries: AnyEntries<T>) -> usize {
         let number = self.parts.len();
         self.parts.push(Part { table, entries });
         number
@@ -225,7 +250,7 @@ impl<T: Term> Part<'_, T> {
 
 impl<T: Term> AnyEntries<T> {
     fn store(&self) -> *const Store<T> {
-        with_entries!(self, entries => Arc::as_ptr(entries.holding.store()))
+        with_entries!(self, entries => std::ptr::from_ref(entries.holding.store()))
     }
 }
 
@@ -261,10 +286,10 @@ where
 }
 
 impl<T: Term, D: Directory<T>> Entries<T, D> {
-    fn new(store: Arc<Store<T>>, directory: *const D) -> Self {
+    fn of(directory: HeldDirectory<T, D>, things: usize) -> Self {
         Entries {
-            holding: Holding::new(store, directory),
-            entries: Vec::new(),
+            holding: Holding::of(directory),
+            entries: Vec::with_capacity(things),
             watches: SmallVec::new(),
         }
     }
@@ -312,7 +337,7 @@ impl<T: Term, D: Directory<T>> Entries<T, D> {
         }
         let mine = self.holding.sorted_leaves();
         self.watches.iter().all(|watch| {
-            Arc::ptr_eq(watch.watched(), self.holding.store())
+            std::ptr::eq(watch.watched(), self.holding.store())
                 && watch.holds(|leaf| mine.binary_search(&leaf).is_ok(), &pin())
         })
     }

@@ -41,6 +41,7 @@ rustler::atoms! {
     read,
     write,
     large,
+    unread,
     turn = "$blanket_turn",
     insert,
     delete,

@@ -8,13 +8,14 @@ use crate::table::Store;
 use crate::term::Term;
 
 pub(crate) struct HeldDirectory<T: Term, D> {
-    /// There until the end.
-    store: Option<Arc<Store<T>>>,
+    store: *const Store<T>,
     /// The one in the store.
     directory: *const D,
+    /// Whether the store is held here, by what came from `Arc::into_raw`.
+    is_held: bool,
 }
 
-// SAFETY: the pointer leads into the store, which is held here and may be used on any thread.
+// SAFETY: the pointers lead into the store, which is held and may be used on any thread.
 unsafe impl<T: Term, D: Send + Sync> Send for HeldDirectory<T, D> {}
 // SAFETY: as above.
 unsafe impl<T: Term, D: Send + Sync> Sync for HeldDirectory<T, D> {}
@@ -23,13 +24,28 @@ impl<T: Term, D> HeldDirectory<T, D> {
     /// `directory` is the one in `store`.
     pub fn new(store: Arc<Store<T>>, directory: *const D) -> Self {
         HeldDirectory {
-            store: Some(store),
+            store: Arc::into_raw(store),
             directory,
+            is_held: true,
         }
     }
 
-    pub fn store(&self) -> &Arc<Store<T>> {
-        self.store.as_ref().expect("it is there until the end")
+    /// The same without a count, which is a shared write.
+    ///
+    /// # Safety
+    ///
+    /// Something else keeps the store as long as this is used.
+    pub unsafe fn lent(store: &Store<T>, directory: *const D) -> Self {
+        HeldDirectory {
+            store,
+            directory,
+            is_held: false,
+        }
+    }
+
+    pub fn store(&self) -> &Store<T> {
+        // SAFETY: the store is held, or kept by what was promised.
+        unsafe { &*self.store }
     }
 }
 
@@ -37,7 +53,7 @@ impl<T: Term, D> Deref for HeldDirectory<T, D> {
     type Target = D;
 
     fn deref(&self) -> &D {
-        // SAFETY: the directory is part of the store, which is held.
+        // SAFETY: the directory is part of the store: see there.
         unsafe { &*self.directory }
     }
 }
@@ -45,7 +61,9 @@ impl<T: Term, D> Deref for HeldDirectory<T, D> {
 impl<T: Term, D> Drop for HeldDirectory<T, D> {
     /// The table may have been emptied or deleted, and this be the last to have what it had.
     fn drop(&mut self) {
-        if let Some(store) = self.store.take().and_then(Arc::into_inner) {
+        // SAFETY: the pointer came from `Arc::into_raw`, and this is the end of what it holds.
+        let store = self.is_held.then(|| unsafe { Arc::from_raw(self.store) });
+        if let Some(store) = store.and_then(Arc::into_inner) {
             discard(store);
         }
     }

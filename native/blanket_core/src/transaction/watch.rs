@@ -36,7 +36,7 @@ impl<T: Term, D: Directory<T>> Watch<T, D> {
     }
 
     /// What the table had when this was made.
-    pub fn watched(&self) -> &Arc<Store<T>> {
+    pub fn watched(&self) -> &Store<T> {
         self.directory.store()
     }
 

@@ -64,7 +64,10 @@ impl Plan {
         let guard = &pin();
         let mut commit = Commit::new();
         for table in tables {
-            commit.table(table, guard);
+            match self.deeds.len() % 2 {
+                0 => commit.table(table, self.deeds.len(), guard),
+                _ => commit.table_for_long(table, self.reads.len()),
+            };
         }
         for (table, key, objects) in &self.reads {
             let expected = match objects {

@@ -32,12 +32,18 @@ fn use_table(call: &Call<'_>) -> Answer {
     let table = call.table_to_read()?;
     let rights = match table.access.protection() {
         Protection::Snapshot => atoms::snapshot(),
-        _ if table.access.might_write(|| call.caller()) => atoms::write(),
+        Protection::Public => atoms::write(),
+        _ if table.access.is_owner(call.caller()) => atoms::write(),
         _ => atoms::read(),
+    };
+    let given = call.args[0];
+    let reference = match given.is_immediate() {
+        true => table.keep().to_term(call.env),
+        false => given,
     };
     let keypos = BeamTerm::small(table.table.keypos() as i64).ok_or(Failure::BadArg)?;
     Ok(call.tuple(&[
-        table.keep().to_term(call.env),
+        reference,
         BeamTerm::from(kind_atom(table.table.kind())),
         keypos,
         BeamTerm::from(rights),
@@ -55,10 +61,11 @@ fn watch(call: &Call<'_>) -> Answer {
 /// Ends a transaction: whether it is done, or `large` where [`commit_large`] is to be asked.
 ///
 /// - tables: a tuple of the tables that it has used,
-/// - reads: `{number of the table, key} => objects`, or `true` where there was some object,
-/// - writes: `{number, key} => object`, `delete`, or a list of operations, the last one first: `{insert,
-///   object}`, `{delete_object, object}`, `delete`,
-/// - watches: `number => watch`.
+/// - places: `{number of the table, key} => found`, or `{found, written}`. What was found is `objects`,
+///   `true` where there was some object, or `unread`; what is written is an `object`, `delete`, or a list of
+///   operations, the last one first: `{insert, object}`, `{delete_object, object}`, `delete`,
+/// - watches: `number => watch`,
+/// - whether to write.
 ///
 /// A table that the caller may no longer use is as good as one that has changed: the transaction finds out
 /// when it runs again.
@@ -68,7 +75,11 @@ fn commit(call: &Call<'_>) -> Answer {
     if !ending.may(call, &tables)? {
         return Ok(boolean(false));
     }
-    let (commit, size) = ending.commit(call, &tables)?;
+    let mut commit = Commit::new();
+    for table in &tables {
+        commit.table(&table.get().table, ending.things(&tables), call.guard);
+    }
+    let size = ending.read(call, &tables, &mut commit)?;
     // Where there are snapshots, each change may have its leaf frozen, which takes its time.
     let has_snapshots = || tables.iter().any(|table| table.table.has_snapshots());
     if size > FEW || size > FEWEST && has_snapshots() {
@@ -86,13 +97,13 @@ const FEWEST: usize = 4;
 fn commit_large<'a>(
     env: Env<'a>,
     tables: Term<'a>,
-    reads: Term<'a>,
-    writes: Term<'a>,
+    places: Term<'a>,
     watches: Term<'a>,
+    write: Term<'a>,
 ) -> NifResult<bool> {
-    let args = [tables, reads, writes, watches].map(BeamTerm::from);
+    let args = [tables, places, watches, write].map(BeamTerm::from);
     // No epoch is pinned while it waits, nor while it goes from key to key.
-    let (tables, commit) = loop {
+    let commit = loop {
         let guard = pin();
         let call = Call {
             env: env.as_c_arg(),
@@ -103,13 +114,18 @@ fn commit_large<'a>(
         let begin = || -> Result<_, Failure> {
             let ending = Ending::of(&call)?;
             let tables: Tables<'a> = ending.tables(&call)?;
-            match ending.may(&call, &tables)? {
-                true => Ok(Some((ending.commit(&call, &tables)?.0, tables))),
-                false => Ok(None),
+            if !ending.may(&call, &tables)? {
+                return Ok(None);
             }
+            let mut commit = Commit::new();
+            for table in &tables {
+                commit.table_for_long(&table.get().table, ending.things(&tables));
+            }
+            ending.read(&call, &tables, &mut commit)?;
+            Ok(Some(commit))
         };
         match begin() {
-            Ok(Some((commit, tables))) => break (tables, commit),
+            Ok(Some(commit)) => break commit,
             Ok(None) => return Ok(false),
             Err(Failure::BadArg) => return Err(rustler::Error::BadArg),
             Err(Failure::Contended) => drop(guard),
@@ -120,7 +136,6 @@ fn commit_large<'a>(
         thread::sleep(PAUSE);
         true
     });
-    drop(tables);
     Ok(committed == Ok(true))
 }
 
@@ -131,22 +146,22 @@ type Tables<'a> = SmallVec<[Borrowed<'a, TableResource>; 4]>;
 /// The arguments of a commit.
 struct Ending {
     tables: BeamTerm,
-    reads: BeamTerm,
-    writes: BeamTerm,
+    places: BeamTerm,
     watches: BeamTerm,
+    write: bool,
 }
 
 impl Ending {
     fn of(call: &Call<'_>) -> Result<Self, Failure> {
-        match *call.args {
-            [tables, reads, writes, watches] => Ok(Ending {
-                tables,
-                reads,
-                writes,
-                watches,
-            }),
-            _ => Err(Failure::BadArg),
-        }
+        let [tables, places, watches, write] = *call.args else {
+            return Err(Failure::BadArg);
+        };
+        Ok(Ending {
+            tables,
+            places,
+            watches,
+            write: write.boolean().ok_or(Failure::BadArg)?,
+        })
     }
 
     fn tables<'a>(&self, call: &Call<'_>) -> Result<Tables<'a>, Failure> {
@@ -159,82 +174,55 @@ impl Ending {
         tables.filter(all_tables).ok_or(Failure::BadArg)
     }
 
+    /// About how much there is to say of a table.
+    fn things(&self, tables: &Tables<'_>) -> usize {
+        let places = self.places.map_size().unwrap_or(0);
+        2 * places.div_ceil(tables.len().max(1))
+    }
+
     /// Whether the caller may use the tables as it wants to.
     fn may(&self, call: &Call<'_>, tables: &Tables<'_>) -> Result<bool, Failure> {
         let caller = || call.caller();
         if !tables.iter().all(|table| table.access.may_read(caller)) {
             return Ok(false);
         }
-        let mut written = true;
-        each(self.writes, |entry, _| {
-            let (number, _) = place(entry, tables.len())?;
-            written = written
-                && (tables[number].access.may_write(caller) || call.may_write(&tables[number])?);
+        let is_open = |table: &Borrowed<'_, TableResource>| table.access.may_write(caller);
+        if !self.write || tables.iter().all(is_open) {
+            return Ok(true);
+        }
+        let mut allowed = true;
+        each(self.places, |place, what| {
+            if let (_, Some(_)) = found_and_written(what) {
+                let (number, _) = number_and_key(place, tables.len())?;
+                allowed = allowed && call.may_write(&tables[number])?;
+            }
             Ok(())
         })?;
-        Ok(written)
+        Ok(allowed)
     }
 
-    /// The commit, and how many operations and objects there are to it.
-    fn commit<'a>(
+    /// Has the commit know all of it; answers how many operations and objects there are.
+    fn read(
         &self,
         call: &Call<'_>,
-        tables: &Tables<'a>,
-    ) -> Result<(Commit<'a, BeamTerm>, usize), Failure> {
-        let mut commit = Commit::new();
-        for table in tables {
-            commit.table(&table.get().table, call.guard);
-        }
+        tables: &Tables<'_>,
+        commit: &mut Commit<'_, BeamTerm>,
+    ) -> Result<usize, Failure> {
         let mut size = 0;
-        each(self.reads, |entry, found| {
-            let (number, key) = place(entry, tables.len())?;
-            let expected = match found.boolean() {
-                Some(true) => Expected::Any,
-                _ => {
-                    let mut objects = SmallVec::new();
-                    each_of_list(found, |object| {
-                        objects.push(write::object(call, &tables[number], object)?);
-                        Ok(())
-                    })?;
-                    size += objects.len();
-                    Expected::Objects(objects)
-                }
-            };
-            size += 1;
-            commit.expect(number, key, expected);
-            Ok(())
-        })?;
-        each(self.writes, |entry, operations| {
-            let (number, key) = place(entry, tables.len())?;
+        each(self.places, |place, what| {
+            let (number, key) = number_and_key(place, tables.len())?;
             let object = |object| write::object(call, &tables[number], object);
-            let delete = BeamTerm::from(atoms::delete());
-            if operations == delete {
-                size += 1;
-                commit.change(number, Operation::Delete(key));
-                return Ok(());
+            let (found, written) = found_and_written(what);
+            if let Some(expected) = expected(found, object)? {
+                size += match &expected {
+                    Expected::Any => 1,
+                    Expected::Objects(objects) => objects.len().max(1),
+                };
+                commit.expect(number, key, expected);
             }
-            if operations.as_tuple().is_some() {
-                size += 1;
-                commit.change(number, Operation::Insert(object(operations)?));
-                return Ok(());
+            if let Some(written) = written.filter(|_| self.write) {
+                size += change(commit, number, key, written, object)?;
             }
-            let mut changes = Vec::new();
-            each_of_list(operations, |operation| {
-                changes.push(match operation.as_tuple() {
-                    Some(&[name, given]) if name == BeamTerm::from(atoms::insert()) => {
-                        Operation::Insert(object(given)?)
-                    }
-                    Some(&[name, given]) if name == BeamTerm::from(atoms::delete_object()) => {
-                        Operation::DeleteObject(object(given)?)
-                    }
-                    _ if operation == delete => Operation::Delete(key),
-                    _ => return Err(Failure::BadArg),
-                });
-                Ok(())
-            })?;
-            size += changes.len();
-            let in_order = changes.into_iter().rev();
-            in_order.for_each(|change| commit.change(number, change));
             Ok(())
         })?;
         each(self.watches, |number, watch| {
@@ -252,13 +240,76 @@ impl Ending {
             commit.unchanged(number, &watch.table, call.guard);
             Ok(())
         })?;
-        Ok((commit, size))
+        Ok(size)
     }
 }
 
+fn found_and_written(what: BeamTerm) -> (BeamTerm, Option<BeamTerm>) {
+    match what.as_tuple() {
+        Some(&[found, written]) => (found, Some(written)),
+        _ => (what, None),
+    }
+}
+
+fn expected(
+    found: BeamTerm,
+    object: impl Fn(BeamTerm) -> Answer,
+) -> Result<Option<Expected<BeamTerm>>, Failure> {
+    if found.is_immediate() && found != BeamTerm::nil() {
+        return match found.boolean() {
+            Some(true) => Ok(Some(Expected::Any)),
+            None if found == BeamTerm::from(atoms::unread()) => Ok(None),
+            _ => Err(Failure::BadArg),
+        };
+    }
+    let mut objects = SmallVec::new();
+    each_of_list(found, |found| {
+        objects.push(object(found)?);
+        Ok(())
+    })?;
+    Ok(Some(Expected::Objects(objects)))
+}
+
+/// What is written under a key; answers how many operations it is.
+fn change(
+    commit: &mut Commit<'_, BeamTerm>,
+    number: usize,
+    key: BeamTerm,
+    written: BeamTerm,
+    object: impl Fn(BeamTerm) -> Answer,
+) -> Result<usize, Failure> {
+    let delete = BeamTerm::from(atoms::delete());
+    if written.as_tuple().is_some() {
+        commit.change(number, Operation::Insert(object(written)?));
+        return Ok(1);
+    }
+    if written == delete {
+        commit.change(number, Operation::Delete(key));
+        return Ok(1);
+    }
+    let mut changes = Vec::new();
+    each_of_list(written, |operation| {
+        changes.push(match operation.as_tuple() {
+            Some(&[name, given]) if name == BeamTerm::from(atoms::insert()) => {
+                Operation::Insert(object(given)?)
+            }
+            Some(&[name, given]) if name == BeamTerm::from(atoms::delete_object()) => {
+                Operation::DeleteObject(object(given)?)
+            }
+            _ if operation == delete => Operation::Delete(key),
+            _ => return Err(Failure::BadArg),
+        });
+        Ok(())
+    })?;
+    let count = changes.len();
+    let in_order = changes.into_iter().rev();
+    in_order.for_each(|change| commit.change(number, change));
+    Ok(count)
+}
+
 /// The table's number and the key.
-fn place(entry: BeamTerm, tables: usize) -> Result<(usize, BeamTerm), Failure> {
-    match entry.as_tuple() {
+fn number_and_key(place: BeamTerm, tables: usize) -> Result<(usize, BeamTerm), Failure> {
+    match place.as_tuple() {
         Some(&[number, key]) => Ok((index(number, tables)?, key)),
         _ => Err(Failure::BadArg),
     }

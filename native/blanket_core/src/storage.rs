@@ -59,8 +59,9 @@ impl<T: Term> Storage<T> {
             return (Entry::of_flat(object), None);
         }
         if let Some(bytes) = T::block_bytes(elements) {
+            let block = T::new_block(elements, bytes);
             self.count(bytes as isize);
-            return (Entry::of_block(T::new_block(elements, bytes)), None);
+            return (Entry::of_block(block), None);
         }
         let (object, page, sparse) = self.pages.put(source, bounds);
         let word = object.to_word();

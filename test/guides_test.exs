@@ -88,6 +88,10 @@ defmodule Blanket.GuidesTest do
     Supervisor.stop(variables[:supervisor])
   end
 
+  test "Snapshots and transactions" do
+    run(blocks("guides/snapshots-and-transactions.md"))
+  end
+
   test "Moving from ETS" do
     [before, afterwards | others] = blocks("guides/moving-from-ets.md")
     sessions = Sessions

@@ -37,7 +37,7 @@ defmodule Blanket.Transaction do
   defstruct [:id]
 
   @typedoc "A transaction. It is good in the process that runs it, until its function returns."
-  @type t :: %__MODULE__{id: reference}
+  @type t :: %__MODULE__{id: integer}
 
   # Raised here, so that the stack trace names the function that was called, and its arguments.
   defmacrop badarg(args) do
@@ -232,9 +232,8 @@ defmodule Blanket.Transaction do
   """
   @spec insert(t, Table.table(), Table.object() | [Table.object()]) :: true
   def insert(tx, table, object_or_objects) do
-    state = State.of(tx)
-    used = State.use_to_write(state, table)
-    insert_all(tx, used, objects!(used, object_or_objects))
+    {state, used} = State.use_to_write(State.of(tx), table)
+    insert_all(state, used, objects!(used, object_or_objects))
   catch
     :error, :badarg -> badarg([tx, table, object_or_objects])
   end
@@ -250,28 +249,28 @@ defmodule Blanket.Transaction do
   """
   @spec insert_new(t, Table.table(), Table.object() | [Table.object()]) :: boolean
   def insert_new(tx, table, object_or_objects) do
-    {_, _, _, keypos, _} = used = State.use_to_write(State.of(tx), table)
-    objects = objects!(used, object_or_objects)
+    {_state, {_, _, _, keypos, _} = used} = State.use_to_write(State.of(tx), table)
+    objects = List.wrap(objects!(used, object_or_objects))
     there? = &State.member?(State.of(tx), used, elem(&1, keypos - 1))
-    not Enum.any?(objects, there?) and insert_all(tx, used, objects)
+    not Enum.any?(objects, there?) and insert_all(State.of(tx), used, objects)
   catch
     :error, :badarg -> badarg([tx, table, object_or_objects])
   end
 
-  defp insert_all(tx, used, [object]) do
-    State.insert(State.of(tx), used, object)
+  defp insert_all(state, used, object) when is_tuple(object) do
+    State.insert(state, used, object)
     true
   end
 
-  defp insert_all(tx, used, objects) do
-    Enum.reduce(objects, State.of(tx), &State.insert(&2, used, &1))
+  defp insert_all(state, used, objects) do
+    Enum.reduce(objects, state, &State.insert(&2, used, &1))
     true
   end
 
   # All of them, before the first is inserted.
   defp objects!({_, _, _, keypos, _}, object)
        when is_tuple(object) and tuple_size(object) >= keypos,
-       do: [object]
+       do: object
 
   defp objects!({_, _, _, keypos, _}, objects) when is_list(objects) do
     object? = &(is_tuple(&1) and tuple_size(&1) >= keypos)
@@ -280,7 +279,7 @@ defmodule Blanket.Transaction do
 
   defp objects!(_used, _other), do: badarg!()
 
-  defp object!(used, object) when is_tuple(object), do: hd(objects!(used, object))
+  defp object!(used, object) when is_tuple(object), do: objects!(used, object)
   defp object!(_used, _other), do: badarg!()
 
   defp badarg!, do: :erlang.error(:badarg)
@@ -298,8 +297,8 @@ defmodule Blanket.Transaction do
   """
   @spec delete(t, Table.table(), term) :: true
   def delete(tx, table, key) do
-    used = State.use_to_write(State.of(tx), table)
-    State.delete(State.of(tx), used, key)
+    {state, used} = State.use_to_write(State.of(tx), table)
+    State.delete(state, used, key)
     true
   catch
     :error, :badarg -> badarg([tx, table, key])
@@ -318,8 +317,8 @@ defmodule Blanket.Transaction do
   """
   @spec delete_object(t, Table.table(), Table.object()) :: true
   def delete_object(tx, table, object) do
-    used = State.use_to_write(State.of(tx), table)
-    State.delete_object(State.of(tx), used, object!(used, object))
+    {state, used} = State.use_to_write(State.of(tx), table)
+    State.delete_object(state, used, object!(used, object))
     true
   catch
     :error, :badarg -> badarg([tx, table, object])
@@ -337,8 +336,8 @@ defmodule Blanket.Transaction do
   """
   @spec take(t, Table.table(), term) :: [Table.object()]
   def take(tx, table, key) do
-    used = State.use_to_write(State.of(tx), table)
-    objects = State.read(State.of(tx), used, key)
+    {state, used} = State.use_to_write(State.of(tx), table)
+    objects = State.read(state, used, key)
     if objects != [], do: State.delete(State.of(tx), used, key)
     objects
   catch
@@ -437,11 +436,11 @@ defmodule Blanket.Transaction do
   end
 
   defp change(tx, table, key, default, change) do
-    {_, _, _, keypos, _} = used = State.use_to_write(State.of(tx), table)
+    {state, {_, _, _, keypos, _} = used} = State.use_to_write(State.of(tx), table)
     unique!(used)
     Enum.each(default, &(is_tuple(&1) or badarg!()))
 
-    case {State.read(State.of(tx), used, key), default} do
+    case {State.read(state, used, key), default} do
       {[object], _default} ->
         insert_changed(tx, used, change.(object, keypos))
 

@@ -19,7 +19,7 @@ defmodule Blanket.Transaction.Runner do
         when result: term
   def run(fun, retries) do
     case State.current() do
-      nil -> attempt(%Transaction{id: make_ref()}, fun, retries, 1)
+      nil -> attempt(%Transaction{id: :erlang.unique_integer()}, fun, retries, 1)
       {id, _, _, _, _, _} = state -> join(%Transaction{id: id}, fun, state)
     end
   end

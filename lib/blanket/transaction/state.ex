@@ -30,29 +30,31 @@ defmodule Blanket.Transaction.State do
   @type written :: tuple | :delete | [{:insert | :delete_object, tuple} | :delete]
 
   @type t ::
-          {id :: reference, tables :: %{term => used}, references :: [reference],
+          {id :: integer, tables :: [{term, used}], references :: [reference],
            places :: %{place => found | {found | :unread, written}},
            watches :: %{non_neg_integer => reference}, written? :: boolean}
 
   @doc "Begins a transaction in this process."
-  @spec begin(reference) :: :ok
+  @spec begin(integer) :: :ok
   def begin(id) do
-    put({id, %{}, [], %{}, %{}, false})
+    put({id, [], [], %{}, %{}, false})
     :ok
   end
 
   @doc "Ends it."
   @spec finish() :: t
-  def finish, do: Process.delete(@key)
+  def finish, do: :erlang.erase(@key)
 
   @doc "The transaction of this process, if it is in one."
   @spec current() :: t | nil
-  def current, do: Process.get(@key)
+  def current do
+    with :undefined <- :erlang.get(@key), do: nil
+  end
 
   @doc "The state of a transaction of this process."
   @spec of(Transaction.t()) :: t
   def of(%Transaction{id: id}) do
-    case Process.get(@key) do
+    case :erlang.get(@key) do
       {^id, _, _, _, _, _} = state -> state
       _ -> :erlang.error(:badarg)
     end
@@ -63,7 +65,7 @@ defmodule Blanket.Transaction.State do
   @doc "Takes back what was written since; what was read stays."
   @spec undo_to(t) :: :ok
   def undo_to({id, _, _, before, _, written?}) do
-    {^id, tables, references, places, watches, _} = Process.get(@key)
+    {^id, tables, references, places, watches, _} = :erlang.get(@key)
     put({id, tables, references, undo(places, before), watches, written?})
     :ok
   end
@@ -84,37 +86,39 @@ defmodule Blanket.Transaction.State do
 
   @doc "The table that a name or a reference stands for from here on."
   @spec use_table(t, Blanket.Table.table()) :: {t, used}
+  def use_table({_, [{table, used} | _], _, _, _, _} = state, table), do: {state, used}
+
   def use_table({_, tables, _, _, _, _} = state, table) do
-    case tables do
-      %{^table => used} -> {state, used}
-      _ -> begin_use(state, table)
+    case List.keyfind(tables, table, 0) do
+      {_table, used} -> {state, used}
+      nil -> begin_use(state, table)
     end
   end
 
   @doc "The same for one that is written."
   @spec use_to_write(t, Blanket.Table.table()) :: {t, used}
   def use_to_write(state, table) do
-    {_state, {_, _, _, _, rights} = used} = use_table(state, table)
-    if rights == :write, do: used, else: :erlang.error(:badarg)
+    {_state, {_, _, _, _, rights}} = using = use_table(state, table)
+    if rights == :write, do: using, else: :erlang.error(:badarg)
   end
 
   defp begin_use({id, tables, references, places, watches, written?}, table) do
     {reference, type, keypos, rights} = Native.use_table(table)
 
     {used, references} =
-      case tables do
-        %{^reference => used} ->
+      case List.keyfind(tables, reference, 0) do
+        {_reference, used} ->
           {used, references}
 
-        _ when rights == :snapshot ->
+        nil when rights == :snapshot ->
           {{-1, reference, type, keypos, rights}, references}
 
-        _ ->
+        nil ->
           {{length(references), reference, type, keypos, rights}, [reference | references]}
       end
 
-    tables = Map.put(tables, reference, used)
-    tables = if is_atom(table), do: Map.put(tables, table, used), else: tables
+    tables = [{reference, used} | tables]
+    tables = if is_atom(table), do: [{table, used} | tables], else: tables
     state = {id, tables, references, places, watches, written?}
     put(state)
     {state, used}
@@ -260,8 +264,8 @@ defmodule Blanket.Transaction.State do
     key = elem(object, keypos - 1)
 
     case read(state, used, key) do
-      [there] when there === object -> delete(Process.get(@key), used, key)
-      _ -> Process.get(@key)
+      [there] when there === object -> delete(:erlang.get(@key), used, key)
+      _ -> :erlang.get(@key)
     end
   end
 
@@ -325,7 +329,7 @@ defmodule Blanket.Transaction.State do
   defp canonical(key), do: key
 
   defp put(state) do
-    Process.put(@key, state)
+    :erlang.put(@key, state)
     state
   end
 end

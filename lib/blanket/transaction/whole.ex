@@ -41,7 +41,7 @@ defmodule Blanket.Transaction.Whole do
 
   @spec select_delete(Transaction.t(), Table.table(), term) :: non_neg_integer
   def select_delete(tx, table, spec) do
-    used = State.use_to_write(State.of(tx), table)
+    {_state, used} = State.use_to_write(State.of(tx), table)
     compiled = :ets.match_spec_compile(spec)
 
     gone =

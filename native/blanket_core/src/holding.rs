@@ -24,7 +24,7 @@ pub(crate) trait Placed<T: Term, D: Directory<T>> {
 /// Leaves that are locked, in their order.
 pub(crate) struct Holding<T: Term, D: Directory<T>> {
     directory: HeldDirectory<T, D>,
-    leaves: SmallVec<[HeldLeaf<T, D>; 4]>,
+    leaves: SmallVec<[HeldLeaf<T, D>; 2]>,
     /// How many of the first have been let go of.
     free: usize,
     /// The leaf that is at work.

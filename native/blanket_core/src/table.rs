@@ -1,7 +1,7 @@
 //! Tables: the operations, each on one key and atomic, but for those that say otherwise.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, atomic};
 
 use crossbeam_epoch::{Guard, pin};
 use smallvec::SmallVec;
@@ -138,6 +138,8 @@ impl Shape {
 
 /// The contents of a table; `delete_all_objects` puts an empty one in their place.
 pub(crate) struct Store<T: Term> {
+    /// Stores are locked in the order of these, by those who lock several.
+    pub number: u64,
     pub shape: Arc<Shape>,
     pub directory: AnyDirectory<T>,
     pub usage: Arc<Usage>,
@@ -161,6 +163,11 @@ impl<T: Term> AnyDirectory<T> {
 }
 
 impl<T: Term> Store<T> {
+    fn next_number() -> u64 {
+        static NEXT: atomic::AtomicU64 = atomic::AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn new(shape: Arc<Shape>) -> Self {
         let usage = Arc::default();
         let directory = match shape.kind {
@@ -168,6 +175,7 @@ impl<T: Term> Store<T> {
             _ => AnyDirectory::Hash(HashDirectory::new(&usage)),
         };
         Store {
+            number: Self::next_number(),
             shape,
             directory,
             usage,
@@ -563,6 +571,7 @@ impl<T: Term> Table<T> {
     pub(crate) fn with_directory_of_its_own(&self, directory: AnyDirectory<T>) -> Self {
         let shape = Arc::clone(&self.shape);
         let store = Store {
+            number: Store::<T>::next_number(),
             shape: Arc::clone(&shape),
             directory,
             usage: Arc::default(),

@@ -5,7 +5,7 @@
 //! keys, and by [watches](Table::watch) the versions of the leaves that it went over. A commit
 //!
 //! 1. locks the leaves of all keys that were read or are to be changed: table by table, in the order of
-//!    their stores' addresses, and in a table in the order of the leaves. A list insert takes its locks
+//!    their stores' numbers, and in a table in the order of the leaves. A list insert takes its locks
 //!    in the same order; so nobody waits in a circle;
 //! 2. sees whether the tables still have these stores, the keys the objects that were read, and the
 //!    leaves that were gone over their versions, with nobody else about to change them. All of that is
@@ -189,7 +189,8 @@ impl<'a, T: Term> Commit<'a, T> {
     /// locked for long, it asks `wait`, which waits and answers `true`, or else ends the commit: nothing has
     /// happened then.
     pub fn run(mut self, mut wait: impl FnMut() -> bool) -> Result<bool, Contended> {
-        self.parts.sort_unstable_by_key(|part| part.entries.store());
+        self.parts
+            .sort_unstable_by_key(|part| part.entries.store().number);
         for part in &mut self.parts {
             with_entries!(&mut part.entries, entries => entries.lock(&mut wait)?);
         }
@@ -243,14 +244,14 @@ impl<T: Term> Drop for Commit<'_, T> {
 
 impl<T: Term> Part<'_, T> {
     fn is_as_it_was(&mut self) -> bool {
-        let is_store = std::ptr::from_ref(self.table.store(&pin())) == self.entries.store();
+        let is_store = std::ptr::eq(self.table.store(&pin()), self.entries.store());
         is_store && with_entries!(&mut self.entries, entries => entries.are_as_they_were())
     }
 }
 
 impl<T: Term> AnyEntries<T> {
-    fn store(&self) -> *const Store<T> {
-        with_entries!(self, entries => std::ptr::from_ref(entries.holding.store()))
+    fn store(&self) -> &Store<T> {
+        with_entries!(self, entries => entries.holding.store())
     }
 }
 
@@ -370,9 +371,12 @@ impl<T: Term, D: Directory<T>> Entries<T, D> {
 
 impl<T: Term> Expected<T> {
     fn is_met_by(&self, there: &Objects<'_, T>) -> bool {
-        match self {
-            Expected::Any => !there.is_empty(),
-            Expected::Objects(objects) => {
+        let Expected::Objects(objects) = self else {
+            return !there.is_empty();
+        };
+        match (there.only(), &objects[..]) {
+            (Some(there), [object]) => are_same(there, *object),
+            _ => {
                 let mut pairs = there.iter().zip(objects);
                 let are_same = |(there, object): (Object<T>, &T)| are_same(&there, *object);
                 there.len() == objects.len() && pairs.all(are_same)

@@ -88,6 +88,26 @@ fn words(elements: &[BeamTerm]) -> Option<usize> {
     Some(words)
 }
 
+/// The keys and the values of a map, if it is a small one of known words.
+#[inline]
+pub fn pairs<'a>(map: BeamTerm) -> Option<(&'a [BeamTerm], &'a [BeamTerm])> {
+    if map.word() & TAG != BOXED {
+        return None;
+    }
+    let from = address(map.word());
+    // SAFETY: the pointer leads to a header; that of a small map is followed by the number of pairs, the
+    // tuple of the keys, and the values, all of which live as long as the map.
+    unsafe {
+        let Kind::Map = Known::get().kind(*from) else {
+            return None;
+        };
+        let len = *from.add(1) as usize;
+        let keys = BeamTerm::from_word(*from.add(2)).as_tuple()?;
+        let values = std::slice::from_raw_parts(from.add(3).cast(), len);
+        (keys.len() == len).then_some((keys, values))
+    }
+}
+
 /// Copies a tuple of these elements to a block of so many bytes, as [`bytes`] answered.
 pub fn new(elements: &[BeamTerm], bytes: usize) -> BeamTerm {
     let words = (bytes - ALLOCATION) / WORD;

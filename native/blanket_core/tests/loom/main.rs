@@ -12,3 +12,4 @@ mod reclaim;
 mod snapshots;
 mod support;
 mod term;
+mod transactions;

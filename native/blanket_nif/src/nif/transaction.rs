@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::lifecycle::kind_atom;
 use super::write;
 use crate::atoms;
+use crate::block;
 use crate::ownership::Protection;
 use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::resource::{self, Borrowed, Ref, TableRef, TableResource};
@@ -327,10 +328,11 @@ fn each(
     map: BeamTerm,
     mut each: impl FnMut(BeamTerm, BeamTerm) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut result = map.map_size().map(|_| ()).ok_or(Failure::BadArg);
-    if map.map_size() == Some(0) {
-        return result;
+    if let Some((keys, values)) = block::pairs(map) {
+        let mut pairs = keys.iter().zip(values);
+        return pairs.try_for_each(|(&key, &value)| each(key, value));
     }
+    let mut result = map.map_size().map(|_| ()).ok_or(Failure::BadArg);
     map.for_each_pair(|key, value| {
         if result.is_ok() {
             result = each(key, value);

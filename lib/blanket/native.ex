@@ -77,6 +77,7 @@ defmodule Blanket.Native do
   # is to be asked, join_turn whether the turn has come.
   def use_table(_table), do: not_loaded()
   def watch(_table), do: not_loaded()
+  def end_watch(_watch), do: not_loaded()
   def commit(_tables, _places, _watches, _write?), do: not_loaded()
   def commit_large(_tables, _places, _watches, _write?), do: not_loaded()
   def join_turn(_tables), do: not_loaded()

@@ -42,4 +42,40 @@ defmodule Blanket.NativeTest do
     assert_raise ArgumentError, fn -> Native.exchange(table, {1, :a}, {1, :b}) end
     assert Table.lookup(table, 1) == [{1, :a}, {1, :b}]
   end
+
+  test "a commit names each table once" do
+    table = Table.new(:table, [])
+    places = %{{0, 1} => {:unread, {1, :a}}, {1, 1} => {:unread, {1, :b}}}
+
+    for commit <- [&Native.commit/4, &Native.commit_large/4] do
+      assert_raise ArgumentError, fn -> commit.({table, table}, places, %{}, true) end
+    end
+
+    assert Table.tab2list(table) == []
+  end
+
+  test "a commit looks at no more than can be done at once before it leaves it to a dirty scheduler" do
+    table = Table.new(:table, [])
+    places = Map.new(1..1_000, &{&1, :garbage})
+    operations = List.duplicate({:insert, {1}}, 1_000) ++ [:garbage]
+
+    for places <- [places, %{{0, 1} => {:unread, operations}}] do
+      assert Native.commit({table}, places, %{}, true) == :large
+      assert_raise ArgumentError, fn -> Native.commit_large({table}, places, %{}, true) end
+    end
+
+    assert Table.tab2list(table) == []
+  end
+
+  test "a watch that has ended shows nothing, and is none of a commit" do
+    table = Table.new(:table, [])
+    Table.insert(table, {1})
+    watch = Native.watch(table)
+    assert Native.first(watch) == 1
+    assert Native.end_watch(watch)
+    assert Native.tab2list(watch) == []
+    assert Table.tab2list(table) == [{1}]
+    assert_raise ArgumentError, fn -> Native.commit({table}, %{}, %{0 => watch}, false) end
+    assert_raise ArgumentError, fn -> Native.end_watch(table) end
+  end
 end

@@ -31,6 +31,53 @@ defmodule Blanket.TransactionTest do
   end
 
   describe "what a transaction comes to" do
+    test "one that catches that it has lost sees nothing that was not there at one instant" do
+      for type <- @types do
+        table = table(type)
+        Table.insert(table, {1})
+        runs = :counters.new(1, [])
+
+        answer =
+          Blanket.transaction(fn tx ->
+            :counters.add(runs, 1, 1)
+            there? = Transaction.member(tx, table, 1)
+            if :counters.get(runs, 1) == 1, do: elsewhere(fn -> Table.delete(table, 1) end)
+
+            try do
+              Transaction.lookup(tx, table, 1)
+            catch
+              :throw, _ -> :caught
+            end
+
+            {there?, Transaction.member(tx, table, 1)}
+          end)
+
+        assert answer in [{:ok, {true, true}}, {:ok, {false, false}}]
+      end
+    end
+
+    test "it keeps nothing of the tables that it went over when it is done" do
+      for type <- @types, ends <- [:ok, :abort, :raise] do
+        table = table(type)
+        Table.insert(table, {1})
+        test = self()
+
+        run = fn ->
+          Blanket.transaction(fn tx ->
+            Transaction.tab2list(tx, table)
+            send(test, elem(Process.get(:"$blanket_transaction"), 4))
+            if ends == :abort, do: Transaction.abort(tx, :abort)
+            if ends == :raise, do: raise("no")
+          end)
+        end
+
+        if ends == :raise, do: assert_raise(RuntimeError, run), else: run.()
+        assert_received %{0 => watch}
+        assert Blanket.Native.tab2list(watch) == []
+        assert Table.tab2list(table) == [{1}]
+      end
+    end
+
     test "all of its changes are made, in all tables, or none" do
       tables = for type <- @types, do: table(type)
       for table <- tables, do: Table.insert(table, {:old, 0})

@@ -49,10 +49,10 @@ defmodule Blanket.Transaction.Runner do
     State.begin(id)
     outcome = call(tx, fun)
     state = State.finish()
-
-    if outcome != :conflict and commit?(state, match?({:ok, _}, outcome)),
-      do: outcome,
-      else: {:lost, state}
+    done? = outcome != :conflict and commit?(state, match?({:ok, _}, outcome))
+    # Or else what a deleted table had would be kept until this process collects its garbage.
+    State.end_watches(state)
+    if done?, do: outcome, else: {:lost, state}
   end
 
   defp call(%Transaction{id: id} = tx, fun) do

@@ -144,6 +144,10 @@ defmodule Blanket.Transaction.State do
     end
   end
 
+  @spec end_watches(t) :: :ok
+  def end_watches({_, _, _, _, watches, _}),
+    do: Enum.each(watches, fn {_number, watch} -> Native.end_watch(watch) end)
+
   ## Keys
 
   @doc "The objects of a key, as the transaction sees them."
@@ -191,8 +195,11 @@ defmodule Blanket.Transaction.State do
         objects
 
       %{^place => found} when found == true or elem(found, 0) == true ->
-        # Who has seen that there is one is not to see none now.
-        with [] <- find(state, used, place, key), do: throw({:"$blanket_conflict", id})
+        # Who has seen that there is one is not to see none now, also where it catches this.
+        with [] <- find(state, used, place, key) do
+          put(state)
+          throw({:"$blanket_conflict", id})
+        end
 
       _ ->
         find(state, used, place, key)

@@ -18,7 +18,7 @@ use crate::object::Object;
 use crate::objects::Objects;
 use crate::page::Source;
 use crate::snapshot::{HashView, OrderedView, hold_clock};
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::{AtomicPtr, Ordering, fence};
 use crate::term::Term;
 use crate::transaction::{HashWatch, OrderedWatch};
 use crate::usage::Usage;
@@ -563,6 +563,8 @@ impl<T: Term> Table<T> {
         let old = self
             .store
             .swap(Arc::into_raw(empty).cast_mut(), Ordering::AcqRel);
+        // Whoever does this and does not see a lock that a commit has taken is seen by that.
+        fence(Ordering::SeqCst);
         // SAFETY: the pointer came from `Arc::into_raw`, and the swap gave us its reference.
         Discarded::new(unsafe { Arc::from_raw(old) })
     }

@@ -169,8 +169,9 @@ impl<'a, T: Term> Commit<'a, T> {
         })
     }
 
-    /// What `watch`, one of the table of that number, has shown was read.
-    pub fn unchanged(&mut self, number: usize, watch: &Table<T>, guard: &Guard) {
+    /// What `watch`, one of the table of that number, has shown was read. False where it is none, or
+    /// has been cleared.
+    pub fn unchanged(&mut self, number: usize, watch: &Table<T>, guard: &Guard) -> bool {
         let store = watch.hold_store(guard);
         match (&mut self.parts[number].entries, &store.directory) {
             (AnyEntries::Hash(entries), AnyDirectory::HashWatch(watch)) => {
@@ -181,8 +182,9 @@ impl<'a, T: Term> Commit<'a, T> {
                 let watch: *const _ = watch;
                 entries.watches.push(HeldDirectory::new(store, watch));
             }
-            _ => panic!("not a watch of this table"),
+            _ => return false,
         }
+        true
     }
 
     /// Makes the changes, if all that was read is still there; answers whether it was. Where a leaf stays

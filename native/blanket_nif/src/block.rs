@@ -132,6 +132,8 @@ impl First {
     const WORDS_BITS: u32 = 24;
     const MOST_WORDS: usize = (1 << Self::WORDS_BITS) - 1;
     const SHARE: u64 = 1 << (Self::WORDS_BITS + Pointers::BITS);
+    /// With as many shares, the block is never freed: there is no room to count more.
+    const MOST_SHARES: u64 = !(Self::SHARE - 1);
 
     fn new(words: usize, pointers: Pointers) -> Self {
         First(words as u64 | pointers.0 << Self::WORDS_BITS)
@@ -154,6 +156,20 @@ impl First {
     #[inline]
     fn pointers(self) -> Pointers {
         Pointers(self.0 >> Self::WORDS_BITS & ((1 << Pointers::BITS) - 1))
+    }
+
+    fn share(first: &AtomicU64) {
+        let share = |word| (word < Self::MOST_SHARES).then(|| word + Self::SHARE);
+        let _ = first.fetch_update(Relaxed, Relaxed, share);
+    }
+
+    /// Gives up a share; false where it was the last, and what was shared is to be freed.
+    fn unshare(first: &AtomicU64) -> bool {
+        let unshare = |word| match word {
+            Self::MOST_SHARES.. => Some(word),
+            _ => u64::checked_sub(word, Self::SHARE),
+        };
+        first.fetch_update(AcqRel, Acquire, unshare).is_ok()
     }
 }
 
@@ -206,7 +222,7 @@ pub unsafe fn bytes_of(block: BeamTerm) -> usize {
 /// `block` came from [`new`].
 pub unsafe fn share(block: BeamTerm) {
     // SAFETY: as promised.
-    unsafe { first_word(block) }.fetch_add(First::SHARE, Relaxed);
+    First::share(unsafe { first_word(block) });
 }
 
 /// # Safety
@@ -227,7 +243,7 @@ pub unsafe fn free(block: BeamTerm) {
     // SAFETY: as promised: who finds no share but its own is the last to know the block.
     unsafe {
         let words = First::of(block).words();
-        if is_shared(block) && first_word(block).fetch_sub(First::SHARE, AcqRel) >= First::SHARE {
+        if is_shared(block) && First::unshare(first_word(block)) {
             return;
         }
         spare::give(NonNull::new_unchecked(address(block.word()).sub(1)), words);
@@ -405,4 +421,32 @@ unsafe fn move_pointers(words: *mut u64, len: usize, by: u64) {
 unsafe fn move_pointer(word: *mut u64, by: u64) {
     // SAFETY: as promised.
     unsafe { *word = (*word).wrapping_add(by) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first() -> AtomicU64 {
+        AtomicU64::new(First::new(3, Pointers(1 << Pointers::REST)).0)
+    }
+
+    #[test]
+    fn a_block_is_freed_by_the_last_that_shares_it() {
+        let first = first();
+        (0..5).for_each(|_| First::share(&first));
+        assert!((0..5).all(|_| First::unshare(&first)));
+        assert!(!First::unshare(&first));
+    }
+
+    #[test]
+    fn more_shares_than_can_be_counted_keep_a_block() {
+        let first = first();
+        let shares = (1 << (u64::BITS - First::WORDS_BITS - Pointers::BITS)) + 1;
+        (0..shares).for_each(|_| First::share(&first));
+        assert!((0..=shares).all(|_| First::unshare(&first)));
+        let First(word) = First(first.load(Relaxed));
+        assert_eq!(First(word).words(), 3);
+        assert!(word >= First::SHARE);
+    }
 }

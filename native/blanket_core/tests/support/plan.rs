@@ -89,7 +89,7 @@ impl Plan {
             );
         }
         for (table, watch) in watches {
-            commit.unchanged(*table, watch, guard);
+            assert!(commit.unchanged(*table, watch, guard));
         }
         commit.run(|| false)
     }

@@ -1,5 +1,6 @@
 //! Transactions: what they begin with, and how they end. What happens in between, the process keeps.
 
+use std::ptr;
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::yielding::Slice;
 export! {
     c"use_table"/1 = use_table;
     c"watch"/1 = watch;
+    c"end_watch"/1 = end_watch;
     c"commit"/4 = commit;
     c"join_turn"/1 = join_turn;
     c"leave_turn"/1 = leave_turn;
@@ -59,6 +61,17 @@ fn watch(call: &Call<'_>) -> Answer {
     Ok(watch.to_term(call.env))
 }
 
+/// Ends a watch: what its table had is no longer kept for it.
+fn end_watch(call: &Call<'_>) -> Answer {
+    // SAFETY: the watch is an argument of the call.
+    let watch = unsafe { resource::borrow::<TableResource>(call.env, call.args[0]) };
+    let is_watch =
+        |watch: &Borrowed<'_, TableResource>| watch.access.protection() == Protection::Watch;
+    let watch = watch.filter(is_watch).ok_or(Failure::BadArg)?;
+    drop(watch.table.clear());
+    Ok(boolean(true))
+}
+
 /// Ends a transaction: whether it is done, or `large` where [`commit_large`] is to be asked.
 ///
 /// - tables: a tuple of the tables that it has used,
@@ -72,6 +85,9 @@ fn watch(call: &Call<'_>) -> Answer {
 /// when it runs again.
 fn commit(call: &Call<'_>) -> Answer {
     let ending = Ending::of(call)?;
+    if ending.is_large() {
+        return Ok(BeamTerm::from(atoms::large()));
+    }
     let tables = ending.tables(call)?;
     if !ending.may(call, &tables)? {
         return Ok(boolean(false));
@@ -80,7 +96,7 @@ fn commit(call: &Call<'_>) -> Answer {
     for table in &tables {
         commit.table(&table.get().table, ending.things(&tables), call.guard);
     }
-    let size = ending.read(call, &tables, &mut commit)?;
+    let size = ending.read(call, &tables, &mut commit, FEW)?;
     // Where there are snapshots, each change may have its leaf frozen, which takes its time.
     let has_snapshots = || tables.iter().any(|table| table.table.has_snapshots());
     if size > FEW || size > FEWEST && has_snapshots() {
@@ -122,7 +138,7 @@ fn commit_large<'a>(
             for table in &tables {
                 commit.table_for_long(&table.get().table, ending.things(&tables));
             }
-            ending.read(&call, &tables, &mut commit)?;
+            ending.read(&call, &tables, &mut commit, usize::MAX)?;
             Ok(Some(commit))
         };
         match begin() {
@@ -172,7 +188,24 @@ impl Ending {
         let tables: Option<Tables<'a>> = tables.iter().map(table).collect();
         let is_table = |table: &Borrowed<'_, TableResource>| table.origin.is_none();
         let all_tables = |tables: &Tables<'a>| tables.iter().all(is_table);
-        tables.filter(all_tables).ok_or(Failure::BadArg)
+        // A table that is there twice would wait for itself.
+        let no_two = |tables: &Tables<'a>| {
+            let mut pointers: SmallVec<[*const TableResource; 4]> = tables
+                .iter()
+                .map(|table| ptr::from_ref(table.get()))
+                .collect();
+            pointers.sort_unstable();
+            pointers.windows(2).all(|two| two[0] != two[1])
+        };
+        let tables = tables.filter(all_tables).filter(no_two);
+        tables.ok_or(Failure::BadArg)
+    }
+
+    /// Whether it takes long only to read all of it.
+    fn is_large(&self) -> bool {
+        let tables = self.tables.as_tuple().map_or(0, <[_]>::len);
+        let maps = [self.places, self.watches].map(|map| map.map_size().unwrap_or(0));
+        tables + maps[0] + maps[1] > FEW
     }
 
     /// About how much there is to say of a table.
@@ -202,15 +235,20 @@ impl Ending {
         Ok(allowed)
     }
 
-    /// Has the commit know all of it; answers how many operations and objects there are.
+    /// Has the commit know all of it; answers how many operations and objects there are. With more than
+    /// `most`, it stops where that turns out.
     fn read(
         &self,
         call: &Call<'_>,
         tables: &Tables<'_>,
         commit: &mut Commit<'_, BeamTerm>,
+        most: usize,
     ) -> Result<usize, Failure> {
         let mut size = 0;
         each(self.places, |place, what| {
+            if size > most {
+                return Ok(());
+            }
             let (number, key) = number_and_key(place, tables.len())?;
             let object = |object| write::object(call, &tables[number], object);
             let (found, written) = found_and_written(what);
@@ -222,7 +260,7 @@ impl Ending {
                 commit.expect(number, key, expected);
             }
             if let Some(written) = written.filter(|_| self.write) {
-                size += change(commit, number, key, written, object)?;
+                size += change(commit, number, key, written, object, most)?;
             }
             Ok(())
         })?;
@@ -238,8 +276,8 @@ impl Ending {
                 return Err(Failure::BadArg);
             }
             size += watch.table.watched(call.guard);
-            commit.unchanged(number, &watch.table, call.guard);
-            Ok(())
+            let is_watch = commit.unchanged(number, &watch.table, call.guard);
+            is_watch.then_some(()).ok_or(Failure::BadArg)
         })?;
         Ok(size)
     }
@@ -278,7 +316,11 @@ fn change(
     key: BeamTerm,
     written: BeamTerm,
     object: impl Fn(BeamTerm) -> Answer,
+    most: usize,
 ) -> Result<usize, Failure> {
+    if is_longer(written, most) {
+        return Ok(most.saturating_add(1));
+    }
     let delete = BeamTerm::from(atoms::delete());
     if written.as_tuple().is_some() {
         commit.change(number, Operation::Insert(object(written)?));
@@ -306,6 +348,16 @@ fn change(
     let in_order = changes.into_iter().rev();
     in_order.for_each(|change| commit.change(number, change));
     Ok(count)
+}
+
+fn is_longer(mut list: BeamTerm, most: usize) -> bool {
+    for _ in 0..most {
+        match list.as_cell() {
+            Some((_, tail)) => list = tail,
+            None => return false,
+        }
+    }
+    list.as_cell().is_some()
 }
 
 /// The table's number and the key.

@@ -26,7 +26,7 @@ defmodule Blanket.BrowserTest do
   defp await_text(browser, selector, text) do
     Browser.await(
       browser,
-      "document.querySelector(#{inspect(selector)}).innerText.includes(#{inspect(text)})"
+      "document.querySelector(#{inspect(selector)})?.innerText.includes(#{inspect(text)})"
     )
   end
 

@@ -394,6 +394,30 @@ defmodule Blanket.TransactionTest do
       end
     end
 
+    test "an empty match specification finds nothing, as outside of transactions" do
+      for type <- @types,
+          write <- [&Transaction.insert(&1, &2, {2}), fn _tx, _table -> true end] do
+        table = table(type)
+        Table.insert(table, {1})
+
+        for name <- [:select, :select_reverse, :select_count, :select_delete] do
+          assert {:ok, {name, apply(Table, name, [table, []])}} ==
+                   Blanket.transaction(fn tx ->
+                     write.(tx, table)
+                     {name, apply(Transaction, name, [tx, table, []])}
+                   end)
+        end
+
+        assert {:ok, _} = Blanket.transaction(&Transaction.select_delete(&1, table, []))
+        assert Table.member(table, 1)
+        Table.setopts(table, {:protection, :protected})
+
+        assert elsewhere(fn ->
+                 message(fn -> Blanket.transaction(&Transaction.select_delete(&1, table, [])) end)
+               end) =~ "insufficient access rights"
+      end
+    end
+
     test "keys of an ordered_set that are equal are one" do
       table = table(:ordered_set)
       Table.insert(table, {{1, [2.0], %{a: 3}}, :old})

@@ -15,7 +15,7 @@ defmodule Blanket.Transaction.Whole do
   def select(tx, table, spec) do
     case open(tx, table) do
       {watch, _used, nil} -> MatchSpec.select(watch, spec)
-      opened -> :ets.match_spec_run(candidates(tx, opened, spec), :ets.match_spec_compile(spec))
+      opened -> matcher(spec).(candidates(tx, opened, spec))
     end
   end
 
@@ -26,8 +26,7 @@ defmodule Blanket.Transaction.Whole do
         MatchSpec.select_reverse(watch, spec)
 
       opened ->
-        compiled = :ets.match_spec_compile(spec)
-        tx |> candidates(opened, spec) |> Enum.reverse() |> :ets.match_spec_run(compiled)
+        tx |> candidates(opened, spec) |> Enum.reverse() |> matcher(spec).()
     end
   end
 
@@ -42,21 +41,28 @@ defmodule Blanket.Transaction.Whole do
   @spec select_delete(Transaction.t(), Table.table(), term) :: non_neg_integer
   def select_delete(tx, table, spec) do
     {_state, used} = State.use_to_write(State.of(tx), table)
-    compiled = :ets.match_spec_compile(spec)
+    matcher = matcher(spec)
 
     gone =
       for object <- candidates(tx, open(tx, table), spec),
-          :ets.match_spec_run([object], compiled) == [true],
+          matcher.([object]) == [true],
           do: object
 
     Enum.each(gone, &State.delete_object(State.of(tx), used, &1))
     length(gone)
   end
 
-  # The objects that the match specification may answer something for.
+  # OTP decides what is an error, and what the answers are. It does not compile an empty match specification,
+  # by which a table finds nothing.
+  defp matcher([]), do: fn _objects -> [] end
+
+  defp matcher(spec) do
+    compiled = :ets.match_spec_compile(spec)
+    &:ets.match_spec_run(&1, compiled)
+  end
+
+  # The objects that the match specification, which OTP has compiled, may answer something for.
   defp candidates(tx, {watch, used, own}, spec) do
-    # OTP decides what is an error.
-    :ets.match_spec_compile(spec)
     objects = for({pattern, guards, _results} <- spec, do: {pattern, guards, [:"$_"]})
     merge(tx, used, MatchSpec.select(watch, objects), own)
   end

@@ -28,9 +28,10 @@ defmodule Blanket.Test.Browser do
 
     browser = %__MODULE__{port: port, url: "http://127.0.0.1:#{driver_port(port)}/session"}
 
+    # With a pipe between the two, Chromium ends when chromedriver does.
     arguments =
       ~w(--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars) ++
-        ["--window-size=#{width},#{height}"]
+        ["--remote-debugging-pipe", "--window-size=#{width},#{height}"]
 
     [_, session] =
       Regex.run(

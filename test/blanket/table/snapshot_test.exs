@@ -103,6 +103,7 @@ defmodule Blanket.Table.SnapshotTest do
         File.rm!(path)
       end
 
+      @tag :vm_memory
       test "is held by nothing when it is released", %{type: type} do
         table = filled([type, :public], 20_000)
         snapshots = for _ <- 1..3, do: snapshot(table)
@@ -269,6 +270,7 @@ defmodule Blanket.Table.SnapshotTest do
     eventually(fn -> Table.info(mine) == :undefined end)
   end
 
+  @tag :vm_memory
   test "it is gone when no process has it any more" do
     table = filled([:public], 50_000)
 
@@ -392,6 +394,7 @@ defmodule Blanket.Table.SnapshotTest do
     move(tables)
   end
 
+  @tag :vm_memory
   test "holders and owners that are killed at work leave nothing behind" do
     before = :erlang.memory(:system)
     parent = self()

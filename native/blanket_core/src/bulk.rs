@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crossbeam_epoch::{Guard, pin};
 use smallvec::smallvec;
 
+use crate::changes::{Key, Keys, Together};
 use crate::directory::Directory;
 use crate::directory::ProbeOf;
 use crate::directory::hash::HashDirectory;
@@ -83,7 +84,8 @@ impl<T: Term, D: Directory<T>> Batch<T, D> {
         if mode == BulkMode::InsertNew && items.iter().any(|item| holding.is_there(item, guard)) {
             return Ok(false);
         }
-        holding.begin();
+        let keypos = holding.shape().keypos;
+        holding.begin(|| Together::of(items.iter().map(|item| item.key(keypos))));
         for at in 0..items.len() {
             self.put = Some(at);
             holding.put_first(&items[at..], guard);
@@ -165,6 +167,8 @@ struct Work<T: Term, D: Directory<T>> {
     sorting: Sorting<T, <ProbeOf<T, D> as Probe<T>>::Rank>,
     /// The whole list, when it is sorted. A piece that is in the table is empty.
     sorted: Vec<Vec<ItemOf<T, D>>>,
+    /// Copies of the keys, where changes are recorded.
+    keys: Keys<T>,
     phase: Phase,
 }
 
@@ -172,6 +176,7 @@ enum Phase {
     Sort,
     Lock(Place),
     Check(Place),
+    Mark(Place),
     Put(Place),
     Unlock(bool),
 }
@@ -212,6 +217,7 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
             arenas: Vec::new(),
             sorting: Sorting::new(),
             sorted: Vec::new(),
+            keys: Keys::new(),
             phase: Phase::Sort,
         }
     }
@@ -253,7 +259,8 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
 
     /// From here on all objects go to the table: a list insert that is dropped is finished first.
     fn begin_to_put(&mut self) {
-        self.holding.begin();
+        let keys = std::mem::take(&mut self.keys);
+        self.holding.begin(|| Together::Many(Arc::new(keys)));
         self.phase = Phase::Put(Place::default());
     }
 
@@ -278,10 +285,10 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                         Err(Contended) => return Progress::Contended,
                     },
                     None => {
-                        match self.mode {
-                            BulkMode::Insert => self.begin_to_put(),
-                            BulkMode::InsertNew => self.phase = Phase::Check(Place::default()),
-                        }
+                        self.phase = match self.mode {
+                            BulkMode::Insert => Phase::Mark(Place::default()),
+                            BulkMode::InsertNew => Phase::Check(Place::default()),
+                        };
                         1
                     }
                 },
@@ -291,6 +298,17 @@ impl<T: Term, D: Directory<T>> Work<T, D> {
                             self.phase = Phase::Unlock(false);
                         }
                         Some(_) => {
+                            place.advance(1, &self.sorted);
+                        }
+                        None => self.phase = Phase::Mark(Place::default()),
+                    }
+                    1
+                }
+                Phase::Mark(place) => {
+                    let is_recorded = self.holding.shape().changes().is_some();
+                    match place.rest(&self.sorted).filter(|_| is_recorded) {
+                        Some(items) => {
+                            self.keys.push(Key::new(items[0].key(keypos)));
                             place.advance(1, &self.sorted);
                         }
                         None => self.begin_to_put(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam_epoch::{Guard, pin};
 use smallvec::SmallVec;
 
+use crate::changes::Together;
 use crate::directory::{Directory, HeldDirectory, LeafOf, LockedOf, ProbeOf};
 use crate::leaf::{Body, Full, Group, collect};
 use crate::lock::{Contended, Intact, Torn};
@@ -82,7 +83,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         self.directory.store()
     }
 
-    pub fn shape(&self) -> &Shape {
+    pub fn shape(&self) -> &Shape<T> {
         &self.store().shape
     }
 
@@ -193,9 +194,14 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         leaves
     }
 
-    /// All leaves are locked: the change happens now.
-    pub fn begin(&mut self) {
-        self.begin_at(self.directory.snapshots().instant());
+    /// All leaves are locked: the change of these keys happens now.
+    pub fn begin(&mut self, keys: impl FnOnce() -> Together<T>) {
+        let snapshots = self.directory.snapshots();
+        let instant = match self.shape().changes() {
+            None => snapshots.instant(),
+            Some(changes) => changes.mark_together(&keys(), || snapshots.instant()),
+        };
+        self.begin_at(instant);
     }
 
     /// The same, of a change of several tables, when the clock was read: see
@@ -221,7 +227,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         &mut self,
         probe: &ProbeOf<T, D>,
         guard: &Guard,
-        mut change: impl FnMut(&Shape, &mut Group<'_, '_, '_, T, D::Body>) -> Result<(), Full>,
+        mut change: impl FnMut(&Shape<T>, &mut Group<'_, '_, '_, T, D::Body>) -> Result<(), Full>,
     ) {
         loop {
             self.go_to(probe, guard);

@@ -4,9 +4,11 @@
 //! a *directory* leads from a key to its *leaf*; a leaf holds entries under a version lock; an entry
 //! leads to an object; an object lives in a *page*, with others. Whatever a reader may still look at
 //! is freed by epochs: hold a [`Guard`], made by [`pin`], while you use what came out of a table.
-//! [`Table::snapshot`] keeps what tables had at one instant; a [`Commit`] changes many keys at one.
+//! [`Table::snapshot`] keeps what tables had at one instant; a [`Commit`] changes many keys at one;
+//! [`Table::changes`] tells which keys have changed.
 
 mod bulk;
+mod changes;
 mod cursor;
 mod directory;
 mod discard;
@@ -30,6 +32,7 @@ mod transaction;
 mod usage;
 
 pub use bulk::{Bulk, BulkMode, Progress};
+pub use changes::{Changed, Key, Keys};
 pub use crossbeam_epoch::{Guard, pin};
 pub use cursor::{Parked, Position, StepError};
 pub use discard::{set_reaper, wait_for_guards};

@@ -286,6 +286,11 @@ impl<T: Term> Table<T> {
     /// It takes the same time for any number of objects, and holds back no writer. As long as a snapshot
     /// lives, the leaves that are changed are kept as they were.
     pub fn snapshot(tables: &[&Self]) -> Option<Vec<Self>> {
+        Self::numbered_snapshot(tables).map(|(snapshots, _)| snapshots)
+    }
+
+    /// The same, with its number.
+    pub(crate) fn numbered_snapshot(tables: &[&Self]) -> Option<(Vec<Self>, u64)> {
         let guard = &pin();
         let _taking = hold_clock();
         let number = CLOCK.number.load(Ordering::Relaxed) + 1;
@@ -306,7 +311,7 @@ impl<T: Term> Table<T> {
             })
             .collect();
         CLOCK.number.store(number, Ordering::SeqCst);
-        snapshots
+        Some((snapshots?, number))
     }
 
     /// Whether this is a snapshot.

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crossbeam_epoch::Guard;
 
+use crate::changes::{Key, Keys};
 use crate::cursor::{Position, Walk};
 use crate::directory::{Directory, LockedOf, ProbeOf};
 use crate::leaf::{Body, Context, Direction, Probe, key_of};
@@ -41,17 +42,19 @@ impl<T: Term> Table<T> {
     /// objects comes next, it ends before them: they are for [`Table::sweep_many`].
     ///
     /// `change` runs under the leaf's lock. What is in the table throughout a sweep is offered exactly
-    /// once.
+    /// once. Where changes are recorded, the keys of what was changed are added to `keys`, to be
+    /// [marked](Table::mark) in the end.
     pub fn sweep<'g>(
         &self,
         from: Position<'g, T>,
         max: usize,
         guard: &'g Guard,
+        keys: &mut Keys<T>,
         change: impl FnMut(Object<T>) -> Change<T>,
     ) -> Result<Swept<'g, T>, Contended> {
         let store = self.store(guard);
         with_directory!(store, directory => {
-            self.sweeping(store, directory, guard, change).sweep(from, max)
+            self.sweeping(store, directory, guard, keys, change).sweep(from, max)
         })
     }
 
@@ -60,11 +63,12 @@ impl<T: Term> Table<T> {
         &self,
         key: T,
         guard: &'g Guard,
+        keys: &mut Keys<T>,
         change: impl FnMut(Object<T>) -> Change<T>,
     ) -> Result<Swept<'g, T>, Contended> {
         let store = self.store(guard);
         with_directory!(store, directory => {
-            self.sweeping(store, directory, guard, change).sweep_key(key)
+            self.sweeping(store, directory, guard, keys, change).sweep_key(key)
         })
     }
 
@@ -75,6 +79,7 @@ impl<T: Term> Table<T> {
         objects: &ParkedObjects<T>,
         at: usize,
         guard: &Guard,
+        keys: &mut Keys<T>,
         change: impl FnOnce(Object<T>) -> Change<T>,
     ) -> Result<usize, Contended> {
         let Some(object) = objects.get(at) else {
@@ -83,11 +88,15 @@ impl<T: Term> Table<T> {
         let Some(term) = object.whole().map(Whole::term) else {
             return Ok(0);
         };
-        match change(object) {
-            Change::Keep => Ok(0),
-            Change::Delete => self.delete_object(term, guard),
-            Change::Replace(new) => self.exchange(term, new, guard).map(usize::from),
+        let changed = match change(object) {
+            Change::Keep => 0,
+            Change::Delete => self.delete_object_unmarked(term, guard)?,
+            Change::Replace(new) => usize::from(self.exchange_unmarked(term, new, guard)?),
+        };
+        if changed > 0 && self.shape().changes().is_some() {
+            keys.push(Key::new(key_of(term, self.keypos())));
         }
+        Ok(changed)
     }
 
     fn sweeping<'a, 'g, D, F>(
@@ -95,14 +104,16 @@ impl<T: Term> Table<T> {
         store: &'g Store<T>,
         directory: &'g D,
         guard: &'g Guard,
+        keys: &'a mut Keys<T>,
         change: F,
-    ) -> Sweep<'a, 'g, D, F> {
+    ) -> Sweep<'a, 'g, T, D, F> {
         let shape = self.shape();
         Sweep {
             walk: self.walk(directory, Direction::Forward),
             context: shape.context(),
             usage: &store.usage,
             guard,
+            keys: shape.changes().map(|_| keys),
             change,
             changed: 0,
             deleted: 0,
@@ -110,29 +121,27 @@ impl<T: Term> Table<T> {
     }
 }
 
-struct Sweep<'a, 'g, D, F> {
+struct Sweep<'a, 'g, T: Term, D, F> {
     walk: Walk<'g, D>,
     context: Context<'a>,
     usage: &'g Usage,
     guard: &'g Guard,
+    /// Those of what was changed, where changes are recorded.
+    keys: Option<&'a mut Keys<T>>,
     change: F,
     changed: usize,
     deleted: isize,
 }
 
-impl<D, F> Drop for Sweep<'_, '_, D, F> {
+impl<T: Term, D, F> Drop for Sweep<'_, '_, T, D, F> {
     /// What was deleted is counted, though `change` should panic.
     fn drop(&mut self) {
         self.usage.add_objects(-self.deleted);
     }
 }
 
-impl<'g, D, F> Sweep<'_, 'g, D, F> {
-    fn sweep<T: Term>(
-        mut self,
-        from: Position<'g, T>,
-        max: usize,
-    ) -> Result<Swept<'g, T>, Contended>
+impl<'g, T: Term, D, F> Sweep<'_, 'g, T, D, F> {
+    fn sweep(mut self, from: Position<'g, T>, max: usize) -> Result<Swept<'g, T>, Contended>
     where
         D: Directory<T>,
         F: FnMut(Object<T>) -> Change<T>,
@@ -177,7 +186,7 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
         }
     }
 
-    fn sweep_key<T: Term>(mut self, key: T) -> Result<Swept<'g, T>, Contended>
+    fn sweep_key(mut self, key: T) -> Result<Swept<'g, T>, Contended>
     where
         D: Directory<T>,
         F: FnMut(Object<T>) -> Change<T>,
@@ -208,7 +217,7 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
 
     /// Offers the objects in these slots, which are one key's. Answers the slot behind those that
     /// stay, and the key.
-    fn offer<T: Term>(
+    fn offer(
         &mut self,
         locked: &mut LockedOf<'_, T, D>,
         mut slots: Range<usize>,
@@ -228,6 +237,9 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
             // SAFETY: as above.
             let change = (self.change)(unsafe { Object::take(entry) });
             if !matches!(change, Change::Keep) {
+                if let (Some(keys), Some(key)) = (&mut self.keys, key) {
+                    keys.push(Key::new(key));
+                }
                 self.walk.directory.snapshots().prepare(locked, guard);
             }
             match change {
@@ -249,7 +261,7 @@ impl<'g, D, F> Sweep<'_, 'g, D, F> {
         (slots.end, key)
     }
 
-    fn finish<T: Term>(&self, mut locked: LockedOf<'g, T, D>)
+    fn finish(&self, mut locked: LockedOf<'g, T, D>)
     where
         D: Directory<T>,
     {

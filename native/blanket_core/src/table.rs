@@ -7,6 +7,7 @@ use crossbeam_epoch::{Guard, pin};
 use smallvec::SmallVec;
 
 use crate::bulk::{Batch, BulkMode};
+use crate::changes::Changes;
 use crate::cursor::{Position, StepError, Walk};
 use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
@@ -103,13 +104,21 @@ pub enum Updated {
 }
 
 /// What never changes about a table.
-pub(crate) struct Shape {
+pub(crate) struct Shape<T: Term> {
     pub kind: Kind,
     pub keypos: usize,
     pub bounds: Bounds,
+    pub changes: Option<Box<Changes<T>>>,
 }
 
-impl Shape {
+impl<T: Term> Shape<T> {
+    /// The marks of changes, where they are recorded.
+    #[inline]
+    pub fn changes(&self) -> Option<&Changes<T>> {
+        let changes = self.changes.as_deref();
+        changes.filter(|changes| changes.is_on())
+    }
+
     pub fn context(&self) -> Context<'_> {
         Context {
             keypos: self.keypos,
@@ -118,7 +127,7 @@ impl Shape {
     }
 
     /// What inserting an object does to the objects of its key.
-    pub fn put<T: Term, B: Body<T>>(
+    pub fn put<B: Body<T>>(
         &self,
         group: &mut Group<'_, '_, '_, T, B>,
         source: Source<'_, T>,
@@ -140,7 +149,7 @@ impl Shape {
 pub(crate) struct Store<T: Term> {
     /// Stores are locked in the order of these, by those who lock several.
     pub number: u64,
-    pub shape: Arc<Shape>,
+    pub shape: Arc<Shape<T>>,
     pub directory: AnyDirectory<T>,
     pub usage: Arc<Usage>,
 }
@@ -157,6 +166,11 @@ pub(crate) enum AnyDirectory<T: Term> {
 }
 
 impl<T: Term> AnyDirectory<T> {
+    /// Neither a snapshot's nor a watch's.
+    pub fn is_table(&self) -> bool {
+        matches!(self, Self::Hash(_) | Self::Ordered(_))
+    }
+
     pub fn is_view(&self) -> bool {
         matches!(self, Self::HashView(_) | Self::OrderedView(_))
     }
@@ -168,7 +182,7 @@ impl<T: Term> Store<T> {
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn new(shape: Arc<Shape>) -> Self {
+    fn new(shape: Arc<Shape<T>>) -> Self {
         let usage = Arc::default();
         let directory = match shape.kind {
             Kind::OrderedSet => AnyDirectory::Ordered(Box::new(OrderedDirectory::new(&usage))),
@@ -187,7 +201,7 @@ impl<T: Term> Store<T> {
 ///
 /// Readers take no lock and write to no shared memory. A change locks one leaf for microseconds.
 pub struct Table<T: Term> {
-    shape: Arc<Shape>,
+    shape: Arc<Shape<T>>,
     /// From `Arc::into_raw`.
     store: AtomicPtr<Store<T>>,
 }
@@ -243,11 +257,26 @@ impl<T: Term> Table<T> {
     }
 
     pub fn with_bounds(kind: Kind, keypos: usize, bounds: Bounds) -> Self {
-        let shape = Arc::new(Shape {
+        Self::of_shape(Shape {
             kind,
             keypos,
             bounds,
-        });
+            changes: None,
+        })
+    }
+
+    /// A table whose [changes](Table::changes) are recorded from [`Table::record`] on.
+    pub fn recording(kind: Kind, keypos: usize, bounds: Bounds) -> Self {
+        Self::of_shape(Shape {
+            kind,
+            keypos,
+            bounds,
+            changes: Some(Box::new(Changes::new())),
+        })
+    }
+
+    fn of_shape(shape: Shape<T>) -> Self {
+        let shape = Arc::new(shape);
         let store = Arc::new(Store::new(Arc::clone(&shape)));
         Table {
             shape,
@@ -371,11 +400,38 @@ impl<T: Term> Table<T> {
         })
     }
 
+    /// The same for a sweep, which marks what it has changed in the end.
+    pub(crate) fn delete_object_unmarked(
+        &self,
+        object: T,
+        guard: &Guard,
+    ) -> Result<usize, Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit_with(None, directory, self.key(object), guard, |group| {
+                Ok(group.remove(object))
+            })
+        })
+    }
+
     /// Replaces one object that matches `old`, this very one if it is there, by one with the same
     /// key; answers whether there was one.
     pub fn exchange(&self, old: T, new: T, guard: &Guard) -> Result<bool, Contended> {
         with_directory!(self.store(guard), directory => {
             self.edit(directory, self.key(old), guard, |group| {
+                Ok(group.exchange(old, Source::Object(new)))
+            })
+        })
+    }
+
+    /// The same for a sweep, which marks what it has changed in the end.
+    pub(crate) fn exchange_unmarked(
+        &self,
+        old: T,
+        new: T,
+        guard: &Guard,
+    ) -> Result<bool, Contended> {
+        with_directory!(self.store(guard), directory => {
+            self.edit_with(None, directory, self.key(old), guard, |group| {
                 Ok(group.exchange(old, Source::Object(new)))
             })
         })
@@ -560,6 +616,12 @@ impl<T: Term> Table<T> {
         let empty = Arc::new(Store::new(Arc::clone(&self.shape)));
         // A snapshot of several tables comes before it or after it in all of them.
         let _no_snapshot = hold_clock();
+        // Snapshots and watches are cleared when they end, and the table stays what it is.
+        if let Some(changes) = self.shape.changes()
+            && self.store(&pin()).directory.is_table()
+        {
+            changes.mark_all();
+        }
         let old = self
             .store
             .swap(Arc::into_raw(empty).cast_mut(), Ordering::AcqRel);
@@ -605,7 +667,7 @@ impl<T: Term> Table<T> {
         unsafe { &*self.store.load(Ordering::Acquire) }
     }
 
-    pub(crate) fn shape(&self) -> &Shape {
+    pub(crate) fn shape(&self) -> &Shape<T> {
         &self.shape
     }
 
@@ -624,6 +686,19 @@ impl<T: Term> Table<T> {
         directory: &'g D,
         key: T,
         guard: &'g Guard,
+        change: impl FnMut(&mut Group<'_, '_, 'g, T, D::Body>) -> Result<R, Full>,
+    ) -> Result<R, Contended> {
+        self.edit_with(self.shape.changes(), directory, key, guard, change)
+    }
+
+    /// The same, marked in `changes`.
+    #[inline(always)]
+    fn edit_with<'g, D: Directory<T>, R>(
+        &self,
+        changes: Option<&Changes<T>>,
+        directory: &'g D,
+        key: T,
+        guard: &'g Guard,
         mut change: impl FnMut(&mut Group<'_, '_, 'g, T, D::Body>) -> Result<R, Full>,
     ) -> Result<R, Contended> {
         let context = self.shape.context();
@@ -633,7 +708,11 @@ impl<T: Term> Table<T> {
             if !locked.body(guard).covers(&probe) {
                 continue;
             }
+            let marked = changes.map(|changes| changes.mark(key));
             directory.snapshots().prepare(&mut locked, guard);
+            if let (Some(changes), Some(number)) = (changes, marked) {
+                changes.confirm(key, number);
+            }
             let before = locked.body(guard).len();
             match change(&mut locked.group(probe, context, guard)) {
                 Ok(result) => {

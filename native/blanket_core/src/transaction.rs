@@ -30,6 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crossbeam_epoch::{Guard, pin};
 use smallvec::SmallVec;
 
+use crate::changes::{Changes, Together};
 use crate::directory::hash::HashDirectory;
 use crate::directory::ordered::OrderedDirectory;
 use crate::directory::{Directory, HeldDirectory, ProbeOf};
@@ -198,7 +199,7 @@ impl<'a, T: Term> Commit<'a, T> {
         }
         // Whoever has emptied a table, or taken a lock, before these locks were taken is seen now.
         fence(Memory::SeqCst);
-        let clock = snapshot::clock();
+        let clock = self.mark();
         if !self.parts.iter_mut().all(Part::is_as_it_was) {
             return Ok(false);
         }
@@ -208,6 +209,21 @@ impl<'a, T: Term> Commit<'a, T> {
         self.at = Some((0, 0));
         while self.change_some() {}
         Ok(true)
+    }
+
+    /// Marks the keys that are going to change, where changes are recorded; answers what the clock was
+    /// meanwhile.
+    fn mark(&self) -> u64 {
+        let marks: SmallVec<[_; 1]> = self.parts.iter().filter_map(Part::marks).collect();
+        loop {
+            let number = snapshot::clock();
+            for (changes, keys) in &marks {
+                changes.mark_together_at(keys, number);
+            }
+            if marks.is_empty() || snapshot::clock() == number {
+                return number;
+            }
+        }
     }
 
     /// Makes some of the changes; false when all are made.
@@ -245,6 +261,12 @@ impl<T: Term> Drop for Commit<'_, T> {
 }
 
 impl<T: Term> Part<'_, T> {
+    fn marks(&self) -> Option<(&Changes<T>, Together<T>)> {
+        let changes = self.table.shape().changes()?;
+        let keys = with_entries!(&self.entries, entries => Together::of(entries.changed()));
+        Some((changes, keys))
+    }
+
     fn is_as_it_was(&mut self) -> bool {
         let is_store = std::ptr::eq(self.table.store(&pin()), self.entries.store());
         is_store && with_entries!(&mut self.entries, entries => entries.are_as_they_were())
@@ -303,6 +325,12 @@ impl<T: Term, D: Directory<T>> Entries<T, D> {
             key,
             action,
         });
+    }
+
+    /// The keys that are going to change.
+    fn changed(&self) -> impl Iterator<Item = T> + Clone {
+        let is_change = |entry: &&EntryOf<T, D>| matches!(entry.action, Action::Change(_));
+        self.entries.iter().filter(is_change).map(|entry| entry.key)
     }
 
     /// Locks the leaves of all keys. Operations on one key stay in their order.

@@ -48,6 +48,10 @@ impl<T: Term, R: Copy + Ord> Item<T, R> {
         self.arrival & 1 == 1
     }
 
+    pub fn key(&self, keypos: usize) -> T {
+        key_of(self.object, keypos)
+    }
+
     pub fn source(&self) -> Source<'_, T> {
         match self.is_block() {
             true => Source::Block(self.object),

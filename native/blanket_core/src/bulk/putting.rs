@@ -154,7 +154,7 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
 }
 
 /// The slots that items take in a leaf, if they are all new.
-fn slots<T: Term, D: Directory<T>>(shape: &Shape, items: &[ItemOf<T, D>]) -> usize {
+fn slots<T: Term, D: Directory<T>>(shape: &Shape<T>, items: &[ItemOf<T, D>]) -> usize {
     let most = match shape.kind {
         Kind::Set | Kind::OrderedSet => 1,
         Kind::Bag | Kind::DuplicateBag => shape.bounds.run,

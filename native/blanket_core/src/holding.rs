@@ -187,6 +187,13 @@ impl<T: Term, D: Directory<T>> Holding<T, D> {
         objects
     }
 
+    /// Whether a key, which does not come before those that were asked for, has no object.
+    pub fn is_vacant(&mut self, probe: &ProbeOf<T, D>, guard: &Guard) -> bool {
+        self.go_to(probe, guard);
+        self.group(self.body_at_work(guard), probe, guard)
+            .is_empty()
+    }
+
     /// The leaves that are held, in the order of their addresses.
     pub fn sorted_leaves(&self) -> Vec<*const LeafOf<T, D>> {
         let mut leaves: Vec<_> = self.leaves.iter().map(|held| held.leaf).collect();

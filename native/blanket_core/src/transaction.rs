@@ -66,7 +66,8 @@ pub enum Operation<T> {
     Delete(T),
 }
 
-/// What a transaction has read and is going to change. The terms are the caller's.
+/// What a transaction has read, its *read set*, and is going to change, its *write set*. The terms are the
+/// caller's.
 ///
 /// Should an operation on one of them panic when the first change is made, then the rest is done while the
 /// panic goes on, but for what fails again.
@@ -151,14 +152,15 @@ impl<'a, T: Term> Commit<'a, T> {
         number
     }
 
-    /// This was read under a key of the table of that number.
+    /// This was read under a key of the table of that number: it belongs to the read set.
     pub fn expect(&mut self, number: usize, key: T, expected: Expected<T>) {
         with_entries!(&mut self.parts[number].entries, entries => {
             entries.push(key, Action::Expect(expected))
         })
     }
 
-    /// This is to be done in the table of that number, after what else is to be done to the key.
+    /// This is to be done in the table of that number, after what else is to be done to the key: it belongs to the
+    /// write set.
     pub fn change(&mut self, number: usize, operation: Operation<T>) {
         let keypos = self.parts[number].table.keypos();
         let key = match operation {
@@ -382,16 +384,20 @@ impl<T: Term, D: Directory<T>> Entries<T, D> {
             };
             if let Action::Change(operation) = entry.action {
                 let probe = ProbeOf::<T, D>::ranked(entry.rank, entry.key);
-                self.holding.edit(&probe, guard, |shape, group| {
-                    match operation {
-                        Operation::Insert(object) => shape.put(group, Source::Object(object))?,
-                        Operation::DeleteObject(object) => {
-                            group.remove(object);
+                let is_insert = matches!(operation, Operation::Insert(_));
+                // To delete what is not there leaves the leaf as it was, for those who have gone over it.
+                if is_insert || !self.holding.is_vacant(&probe, guard) {
+                    self.holding.edit(&probe, guard, |shape, group| {
+                        match operation {
+                            Operation::Insert(object) => shape.put(group, Source::Object(object))?,
+                            Operation::DeleteObject(object) => {
+                                group.remove(object);
+                            }
+                            Operation::Delete(_) => group.clear(),
                         }
-                        Operation::Delete(_) => group.clear(),
-                    }
-                    Ok(())
-                });
+                        Ok(())
+                    });
+                }
             }
             *next += 1;
         }

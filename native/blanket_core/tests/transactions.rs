@@ -258,6 +258,39 @@ every_kind! {
         assert!(!plan.commit(&[&table], &[(0, &watch)]));
     }
 
+    a_leaf_is_noted_once_however_often_it_is_looked_at(kind) {
+        let table = Table::<Term>::with_bounds(kind, 1, tiny_bounds());
+        (0..100).for_each(|key| insert(&table, &tuple([int(key), int(0)])));
+        let watch = table.watch(&pin()).unwrap();
+        assert_eq!(look(&watch, None, Direction::Forward, 1_000).len(), 100);
+        let leaves = watch.watched(&pin());
+        assert!((5..100).contains(&leaves), "{leaves} leaves");
+        for _ in 0..3 {
+            (0..100).for_each(|key| {
+                look(&watch, Some(&int(key)), Direction::Forward, 1);
+                look(&watch, Some(&int(99 - key)), Direction::Backward, 1);
+            });
+        }
+        assert_eq!(watch.watched(&pin()), leaves);
+    }
+
+    to_delete_what_is_not_there_disturbs_nobody(kind) {
+        let table = Table::<Term>::with_bounds(kind, 1, tiny_bounds());
+        (0..100).for_each(|key| insert(&table, &tuple([int(key * 2), int(0)])));
+        let watch = table.watch(&pin()).unwrap();
+        look(&watch, None, Direction::Forward, 1_000);
+        let mut plan = Plan::default();
+        for key in (1..200).step_by(2) {
+            plan.deeds.push((0, Deed::Delete(int(key))));
+            plan.deeds.push((0, Deed::DeleteObject(tuple([int(key), int(0)]))));
+        }
+        assert!(plan.commit(&[&table], &[]));
+        assert!(Plan::default().commit(&[&table], &[(0, &watch)]));
+        plan.deeds.push((0, Deed::Delete(int(2))));
+        assert!(plan.commit(&[&table], &[]));
+        assert!(!Plan::default().commit(&[&table], &[(0, &watch)]));
+    }
+
     a_table_that_was_emptied_is_another(kind) {
         let table = Table::<Term>::new(kind, 1);
         let watch = table.watch(&pin()).unwrap();

@@ -1,5 +1,7 @@
 //! Watches: a table as a transaction looks at it. A watch remembers the leaves that it showed.
 
+use std::collections::HashMap;
+use std::ptr;
 use std::sync::Arc;
 
 use crossbeam_epoch::Guard;
@@ -16,13 +18,14 @@ use crate::term::Term;
 
 pub(crate) struct Watch<T: Term, D: Directory<T>> {
     directory: HeldDirectory<T, D>,
-    seen: Mutex<Vec<SeenIn<T, D>>>,
+    seen: Mutex<SeenIn<T, D>>,
 }
 
-/// A leaf that was looked at.
+/// The leaves that were looked at, each once, however often that was.
 struct Seen<L> {
-    low: L,
-    version: Version,
+    leaves: Vec<(L, Version)>,
+    /// Which of these was noted last for the leaf at an address, where by now another leaf may be.
+    at: HashMap<usize, usize>,
 }
 
 type SeenIn<T, D> = Seen<<<D as Leaves<T>>::Body as Body<T>>::Low>;
@@ -31,7 +34,10 @@ impl<T: Term, D: Directory<T>> Watch<T, D> {
     fn new(store: &Arc<Store<T>>, directory: &D) -> Self {
         Watch {
             directory: HeldDirectory::new(Arc::clone(store), directory),
-            seen: Mutex::new(Vec::new()),
+            seen: Mutex::new(Seen {
+                leaves: Vec::new(),
+                at: HashMap::new(),
+            }),
         }
     }
 
@@ -42,26 +48,28 @@ impl<T: Term, D: Directory<T>> Watch<T, D> {
 
     /// How many leaves were looked at.
     pub fn len(&self) -> usize {
-        self.seen.lock().len()
+        self.seen.lock().leaves.len()
     }
 
     /// Whether each leaf still is as it was when it was looked at, and nobody is about to change one but
     /// perhaps the caller, whose the leaves are that `is_mine` answers for.
     pub fn holds(&self, is_mine: impl Fn(*const LeafOf<T, D>) -> bool, guard: &Guard) -> bool {
         let seen = self.seen.lock();
-        seen.iter().all(|seen| {
-            let leaf = self.directory.leaf_at(&D::Body::at_low(&seen.low), guard);
-            leaf.body(guard).begins_at(&seen.low) && leaf.lock.is_still(seen.version, is_mine(leaf))
+        seen.leaves.iter().all(|(low, version)| {
+            let leaf = self.directory.leaf_at(&D::Body::at_low(low), guard);
+            leaf.body(guard).begins_at(low) && leaf.lock.is_still(*version, is_mine(leaf))
         })
     }
 
     fn note(&self, leaf: &LeafOf<T, D>, version: Version, guard: &Guard) {
         let body = leaf.body(guard);
         let mut seen = self.seen.lock();
-        let is_known = |last: &SeenIn<T, D>| last.version == version && body.begins_at(&last.low);
-        if !seen.last().is_some_and(is_known) {
-            let low = body.low();
-            seen.push(Seen { low, version });
+        let address = ptr::from_ref(leaf).addr();
+        let noted = seen.at.get(&address).map(|&at| &seen.leaves[at]);
+        if !noted.is_some_and(|(low, noted)| *noted == version && body.begins_at(low)) {
+            let at = seen.leaves.len();
+            seen.leaves.push((body.low(), version));
+            seen.at.insert(address, at);
         }
     }
 }

@@ -115,6 +115,9 @@ defmodule Blanket do
     Transaction
   }
 
+  # Tries of a transaction.
+  @retries 50
+
   @typedoc "What `c:get_owner_pid/1` of a module finds a process by."
   @type owner :: term
 
@@ -602,7 +605,10 @@ defmodule Blanket do
 
   Options:
 
-    * `:retries` – how often it is tried again at most, `:infinity` by default.
+    * `:retries` – how often it is tried again at most, or `:infinity`. By default that is #{@retries} times, which
+      takes some seconds. Only a transaction gets there that loses in its turn again and again: because it
+      takes longer than a turn, or because `fun` itself changes what it has read by other calls than those of
+      `Blanket.Transaction`. With `:infinity` such a one never ends.
 
       iex> seats = Blanket.Table.new(:seats, [])
       iex> book = fn seat, name ->
@@ -629,7 +635,7 @@ defmodule Blanket do
           "Blanket.transaction/2 runs a function of one argument, the transaction, not #{inspect(other)}"
   end
 
-  defp retries!([]), do: :infinity
+  defp retries!([]), do: @retries
   defp retries!(retries: :infinity), do: :infinity
   defp retries!(retries: retries) when is_integer(retries) and retries >= 0, do: retries
 

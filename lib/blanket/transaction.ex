@@ -30,6 +30,8 @@ defmodule Blanket.Transaction do
   process's. Such an error, as any exception, ends the transaction, unless the function catches it.
   """
 
+  import Blanket.Transaction.State, only: [state: 1, used: 1]
+
   alias Blanket.Table
   alias Blanket.Table.Error
   alias Blanket.Transaction.{Elements, State, Whole}
@@ -64,7 +66,7 @@ defmodule Blanket.Transaction do
   """
   @spec abort(t, term) :: no_return
   def abort(tx, reason) do
-    {id, _, _, _, _, _} = State.of(tx)
+    state(id: id) = State.of(tx)
     throw({:"$blanket_abort", id, reason})
   catch
     :error, :badarg -> badarg([tx, reason])
@@ -127,7 +129,7 @@ defmodule Blanket.Transaction do
   end
 
   defp elements(tx, table, key, pos) do
-    {state, {_, _, type, _, _} = used} = State.use_table(State.of(tx), table)
+    {state, used(type: type) = used} = State.use_table(State.of(tx), table)
     if not is_integer(pos) or pos < 1, do: badarg!()
 
     case State.read(state, used, key) do
@@ -215,7 +217,7 @@ defmodule Blanket.Transaction do
     State.read(state, used, key)
   end
 
-  defp unique!({_, _, type, _, _}) when type in [:set, :ordered_set], do: :ok
+  defp unique!(used(type: type)) when type in [:set, :ordered_set], do: :ok
   defp unique!(_used), do: :erlang.error(:badarg)
 
   ## Write
@@ -249,7 +251,7 @@ defmodule Blanket.Transaction do
   """
   @spec insert_new(t, Table.table(), Table.object() | [Table.object()]) :: boolean
   def insert_new(tx, table, object_or_objects) do
-    {_state, {_, _, _, keypos, _} = used} = State.use_to_write(State.of(tx), table)
+    {_state, used(keypos: keypos) = used} = State.use_to_write(State.of(tx), table)
     objects = List.wrap(objects!(used, object_or_objects))
     there? = &State.member?(State.of(tx), used, elem(&1, keypos - 1))
     not Enum.any?(objects, there?) and insert_all(State.of(tx), used, objects)
@@ -268,11 +270,11 @@ defmodule Blanket.Transaction do
   end
 
   # All of them, before the first is inserted.
-  defp objects!({_, _, _, keypos, _}, object)
+  defp objects!(used(keypos: keypos), object)
        when is_tuple(object) and tuple_size(object) >= keypos,
        do: object
 
-  defp objects!({_, _, _, keypos, _}, objects) when is_list(objects) do
+  defp objects!(used(keypos: keypos), objects) when is_list(objects) do
     object? = &(is_tuple(&1) and tuple_size(&1) >= keypos)
     if not List.improper?(objects) and Enum.all?(objects, object?), do: objects, else: badarg!()
   end
@@ -436,7 +438,7 @@ defmodule Blanket.Transaction do
   end
 
   defp change(tx, table, key, default, change) do
-    {state, {_, _, _, keypos, _} = used} = State.use_to_write(State.of(tx), table)
+    {state, used(keypos: keypos) = used} = State.use_to_write(State.of(tx), table)
     unique!(used)
     Enum.each(default, &(is_tuple(&1) or badarg!()))
 

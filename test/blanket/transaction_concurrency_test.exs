@@ -115,6 +115,73 @@ defmodule Blanket.TransactionConcurrencyTest do
     check_turn(fn table, key -> Table.update_counter(table, key, 1) end)
   end
 
+  # Without a turn the other process writes in each try, before the transaction can end.
+  test "in a turn nobody else changes what the transaction has read" do
+    for type <- [:set, :ordered_set, :bag], look <- [:lookup, :select] do
+      table = Table.new(:busy, [type, :public])
+      Table.insert(table, {1, 0})
+      runs = :counters.new(1, [])
+      writer = spawn_link(fn -> write_on_request(table) end)
+
+      assert {:ok, run} =
+               Blanket.transaction(
+                 fn tx ->
+                   :counters.add(runs, 1, 1)
+
+                   [{1, _}] =
+                     if look == :lookup,
+                       do: Transaction.lookup(tx, table, 1),
+                       else: Transaction.select(tx, table, [{{1, :_}, [], [:"$_"]}])
+
+                   send(writer, {:write, self()})
+                   await_written_or_held_back(writer, 0)
+                   Transaction.insert(tx, table, {2, 0})
+                   :counters.get(runs, 1)
+                 end,
+                 retries: 20
+               )
+
+      assert run > 5
+      # Who was held back writes now.
+      assert_receive {:written, ^writer}, 60_000
+      Process.unlink(writer)
+      Process.exit(writer, :kill)
+    end
+  end
+
+  defp write_on_request(table) do
+    receive do
+      {:write, from} ->
+        Table.delete(table, 1)
+        Table.insert(table, {1, make_ref()})
+        send(from, {:written, self()})
+    end
+
+    write_on_request(table)
+  end
+
+  # Who is held back runs again and again, and is in the same call each time.
+  defp await_written_or_held_back(writer, rounds, reductions \\ 0)
+  defp await_written_or_held_back(_writer, 20, _reductions), do: :held_back
+
+  defp await_written_or_held_back(writer, rounds, before) do
+    receive do
+      {:written, ^writer} -> :written
+    after
+      0 ->
+        :erlang.yield()
+
+        [current_function: {module, _, _}, reductions: now] =
+          Process.info(writer, [:current_function, :reductions])
+
+        cond do
+          module != Native -> await_written_or_held_back(writer, 0, now)
+          now == before -> await_written_or_held_back(writer, rounds, now)
+          true -> await_written_or_held_back(writer, rounds + 1, now)
+        end
+    end
+  end
+
   defp check_turn(write) do
     table = Table.new(:busy, [:public])
     Table.insert(table, for(key <- 1..200, do: {key, 0}))

@@ -2,7 +2,11 @@ defmodule Blanket.TransactionTest do
   # One transaction at a time, or with changes by others that are told when to come.
   use ExUnit.Case, async: true
 
-  alias Blanket.{Table, Transaction}
+  import Bitwise
+
+  require Blanket.Transaction.State, as: State
+
+  alias Blanket.{Native, Table, Transaction}
 
   doctest Blanket.Transaction
 
@@ -56,6 +60,114 @@ defmodule Blanket.TransactionTest do
       end
     end
 
+    test "one that has lost goes no further, whatever it catches" do
+      table = table(:set)
+      Table.insert(table, {1})
+      runs = :counters.new(1, [])
+
+      caught = fn call ->
+        try do
+          call.()
+        catch
+          :throw, _ -> :caught
+        end
+      end
+
+      assert {:ok, {false, [], true}} =
+               Blanket.transaction(fn tx ->
+                 :counters.add(runs, 1, 1)
+                 there? = Transaction.member(tx, table, 1)
+                 elsewhere(fn -> Table.delete(table, 1) end)
+
+                 if there? do
+                   calls = [
+                     &Transaction.lookup(&1, table, 1),
+                     &Transaction.lookup(&1, table, 2),
+                     &Transaction.insert(&1, table, {3}),
+                     &Transaction.tab2list(&1, table),
+                     &Transaction.abort(&1, :lost)
+                   ]
+
+                   for call <- calls, do: assert(caught.(fn -> call.(tx) end) == :caught)
+
+                   # In a nested one, too.
+                   nested = fn -> Blanket.transaction(&Transaction.lookup(&1, table, 2)) end
+                   assert caught.(nested) == :caught
+                   :lost
+                 else
+                   {there?, Transaction.lookup(tx, table, 1), Transaction.insert(tx, table, {2})}
+                 end
+               end)
+
+      assert :counters.get(runs, 1) == 2
+      assert Table.tab2list(table) == [{2}]
+    end
+
+    test "a function that erases its process's dictionary is told so" do
+      table = table(:set)
+      others = Process.get()
+
+      for erase <- [fn -> Process.delete(:"$blanket_transaction") end, &:erlang.erase/0],
+          last <- [fn _ -> :ok end, fn _ -> raise "other" end] do
+        error =
+          assert_raise RuntimeError, fn ->
+            Blanket.transaction(fn tx ->
+              Transaction.insert(tx, table, {1})
+              erase.()
+
+              assert message(fn -> Transaction.lookup(tx, table, 1) end) =~
+                       "no transaction of this"
+
+              last.(tx)
+            end)
+          end
+
+        assert error.message =~ "from which its function has erased it"
+        for {key, value} <- others, do: Process.put(key, value)
+      end
+
+      error =
+        assert_raise RuntimeError, fn ->
+          Blanket.transaction(fn _tx ->
+            Blanket.transaction(fn inner ->
+              Process.put(:"$blanket_transaction", :mine)
+              Transaction.abort(inner, :reason)
+            end)
+          end)
+        end
+
+      assert error.message =~ "from which its function has erased it"
+      assert Table.tab2list(table) == []
+      assert Blanket.transaction(&Transaction.insert(&1, table, {1})) == {:ok, true}
+    end
+
+    test "to commit large terms is left to another scheduler, as many operations are" do
+      for options <- [[], [:compressed]], type <- @types do
+        table = table(type, [:public | options])
+        written = &if type in [:set, :ordered_set], do: &1, else: [{:insert, &1}]
+        large = Enum.to_list(1..20_000)
+        wide = List.to_tuple(large)
+        map = Map.new(large, &{&1, &1})
+        commit = &Native.commit({table}, &1, &2, %{})
+
+        for value <- [large, wide, map, 1 <<< 4_000_000, String.duplicate("a", 400_000)] do
+          write = %{{0, 1} => written.({1, value})}
+          assert commit.(%{}, write) == :large
+          assert commit.(%{{0, 1} => [{1, value}]}, %{}) == :large
+          assert commit.(%{{0, value} => []}, %{}) == :large
+          assert commit.(%{}, %{{0, value} => written.({value, 1})}) == :large
+          assert Table.tab2list(table) == []
+          assert Native.commit_large({table}, %{}, write, %{})
+          assert Table.tab2list(table) == [{1, value}]
+          Table.delete_all_objects(table)
+        end
+
+        some = for key <- 1..20, into: %{}, do: {{0, key}, written.({key, Enum.to_list(1..100)})}
+        assert commit.(%{}, some)
+        assert Table.info(table, :size) == 20
+      end
+    end
+
     test "it keeps nothing of the tables that it went over when it is done" do
       for type <- @types, ends <- [:ok, :abort, :raise] do
         table = table(type)
@@ -65,7 +177,7 @@ defmodule Blanket.TransactionTest do
         run = fn ->
           Blanket.transaction(fn tx ->
             Transaction.tab2list(tx, table)
-            send(test, elem(Process.get(:"$blanket_transaction"), 4))
+            send(test, State.state(State.current(), :watches))
             if ends == :abort, do: Transaction.abort(tx, :abort)
             if ends == :raise, do: raise("no")
           end)
@@ -73,7 +185,7 @@ defmodule Blanket.TransactionTest do
 
         if ends == :raise, do: assert_raise(RuntimeError, run), else: run.()
         assert_received %{0 => watch}
-        assert Blanket.Native.tab2list(watch) == []
+        assert Native.tab2list(watch) == []
         assert Table.tab2list(table) == [{1}]
       end
     end
@@ -300,6 +412,23 @@ defmodule Blanket.TransactionTest do
       end
     end
 
+    test "who changes what it has read by itself loses for ever, but for so many tries" do
+      table = table(:set)
+      Table.insert(table, {1, 0})
+      runs = :counters.new(1, [])
+
+      assert {:error, :conflict} =
+               Blanket.transaction(fn tx ->
+                 :counters.add(runs, 1, 1)
+                 [{1, value}] = Transaction.lookup(tx, table, 1)
+                 Table.insert(table, {1, value + 1})
+                 Transaction.insert(tx, table, {2, value})
+               end)
+
+      assert :counters.get(runs, 1) == 51
+      refute Table.member(table, 2)
+    end
+
     test "with no more tries it is a conflict" do
       table = table(:set)
       Table.insert(table, {1, 0})
@@ -436,6 +565,49 @@ defmodule Blanket.TransactionTest do
       end)
 
       assert Table.tab2list(table) == []
+    end
+
+    test "funs in the keys of an ordered_set are equal when what they have is" do
+      fun = fn value -> fn -> value end end
+
+      keys =
+        for value <- [1, 1.0, 2, 2.0],
+            wrap <- [& &1, &{&1, 1.0}, &{&1, 1}, &[&1], &%{a: &1}],
+            do: wrap.(fun.(value))
+
+      table = table(:ordered_set)
+      twin = :ets.new(:twin, [:ordered_set])
+
+      for round <- 1..300 do
+        assert {:ok, :ended} =
+                 Blanket.transaction(fn tx ->
+                   for step <- 1..5 do
+                     key = Enum.random(keys)
+
+                     {name, args} =
+                       Enum.random(
+                         insert: [{key, {round, step}}],
+                         insert_new: [{key, {round, step}}],
+                         delete: [key],
+                         take: [key],
+                         lookup: [key],
+                         member: [key]
+                       )
+
+                     assert {name, args, apply(Transaction, name, [tx, table | args])} ==
+                              {name, args, apply(:ets, name, [twin | args])}
+
+                     expected = :ets.tab2list(twin)
+                     assert Transaction.tab2list(tx, table) == expected
+                     keys = for {key, _} <- expected, do: key
+                     assert walk(tx, table, Transaction.first(tx, table)) == keys
+                   end
+
+                   :ended
+                 end)
+
+        assert Table.tab2list(table) == :ets.tab2list(twin)
+      end
     end
 
     test "many objects under one key" do

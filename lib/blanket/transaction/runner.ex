@@ -4,12 +4,17 @@ defmodule Blanket.Transaction.Runner do
   # Runs the function of a transaction until a commit succeeds. One that has lost several times waits for
   # its turn, in which nobody else begins to change its tables.
 
+  import Blanket.Transaction.State, only: [state: 1]
+
   alias Blanket.Native
   alias Blanket.Transaction
   alias Blanket.Transaction.State
 
   # Attempts before a turn.
   @patience 5
+
+  # Milliseconds between two turns at most.
+  @longest_pause 100
 
   # A turn takes a second at most: one that is longer is passed on by those who wait.
   @longest_turn 1_000
@@ -20,7 +25,7 @@ defmodule Blanket.Transaction.Runner do
   def run(fun, retries) do
     case State.current() do
       nil -> attempt(%Transaction{id: :erlang.unique_integer()}, fun, retries, 1)
-      {id, _, _, _, _, _} = state -> join(%Transaction{id: id}, fun, state)
+      state(id: id) = state -> join(%Transaction{id: id}, fun, state)
     end
   end
 
@@ -38,8 +43,11 @@ defmodule Blanket.Transaction.Runner do
     attempt(tx, fun, retries, number + 1)
   end
 
-  defp retry(tx, fun, retries, number, state) do
-    case in_turn(State.references(state), fn -> try_once(tx, fun) end) do
+  # Who has lost in a turn has lost to a call that had begun before, to itself, or to time.
+  defp retry(tx, fun, retries, number, state(references: references)) do
+    if number > @patience, do: Process.sleep(pause(number - @patience))
+
+    case in_turn(references, fn -> try_once(tx, fun) end) do
       {:lost, state} -> retry(tx, fun, retries, number + 1, state)
       outcome -> answer(outcome)
     end
@@ -67,16 +75,19 @@ defmodule Blanket.Transaction.Runner do
   defp answer(answer), do: answer
 
   # An abort or an exception, too, is only for what was there at one instant.
-  defp commit?({_, _, references, places, watches, written?}, done?) do
-    write? = done? and written?
+  defp commit?(state(doomed?: true), _done?), do: false
 
-    if not write? and map_size(places) <= 1 and map_size(watches) == 0 do
+  defp commit?(state(read_set: read_set, write_set: write_set, watches: watches) = state, done?) do
+    write_set = if done?, do: write_set, else: %{}
+
+    if write_set == %{} and map_size(read_set) <= 1 and watches == %{} do
       true
     else
+      state(references: references) = state
       tables = references |> :lists.reverse() |> List.to_tuple()
 
-      with :large <- Native.commit(tables, places, watches, write?),
-           do: Native.commit_large(tables, places, watches, write?)
+      with :large <- Native.commit(tables, read_set, write_set, watches),
+           do: Native.commit_large(tables, read_set, write_set, watches)
     end
   end
 
@@ -92,6 +103,9 @@ defmodule Blanket.Transaction.Runner do
       State.undo_to(state)
       :erlang.raise(kind, reason, __STACKTRACE__)
   end
+
+  # Milliseconds.
+  defp pause(lost), do: min(lost * lost, @longest_pause)
 
   defp in_turn(tables, fun) do
     {turn, has_come?} = Native.join_turn(tables)

@@ -4,8 +4,10 @@ defmodule Blanket.Transaction.State do
   # What a transaction has read and is going to write, in the dictionary of its process. So nothing is
   # left behind when that is killed, and nobody else can use it.
   #
-  # Keys that a table takes for the same have one place: the number of the table in the transaction,
-  # and the key, in an ordered_set with integers for equal floats.
+  # The read set is what was found under keys, the write set what becomes of keys, each by the number of the
+  # table in the transaction and the key. Keys that a table takes for the same are there once.
+
+  import Record
 
   alias Blanket.Native
   alias Blanket.Transaction
@@ -15,13 +17,32 @@ defmodule Blanket.Transaction.State do
   # Objects of one key of a bag that are remembered one by one; with more, the part of the table is watched.
   @few 32
 
+  @doc """
+  What a transaction is at: `tables` are those in use by what they are called and by their references, `watches`
+  those that were gone over. A doomed one has seen that it is lost.
+  """
+  defrecord :state,
+    id: nil,
+    tables: [],
+    references: [],
+    read_set: %{},
+    write_set: %{},
+    watches: %{},
+    doomed?: false
+
+  @doc "A table, as a transaction uses it."
+  defrecord :used, [:number, :reference, :type, :keypos, :rights]
+
   @typep place :: {non_neg_integer, term}
 
-  @typedoc "A table, as a transaction uses it."
   @type used ::
-          {number :: non_neg_integer, reference, type :: atom, keypos :: pos_integer, rights}
-
-  @type rights :: :read | :write | :snapshot
+          record(:used,
+            number: integer,
+            reference: reference,
+            type: atom,
+            keypos: pos_integer,
+            rights: :read | :write | :snapshot
+          )
 
   @typedoc "What was found under a key: its objects, or that there is one at least."
   @type found :: [tuple] | true
@@ -30,65 +51,74 @@ defmodule Blanket.Transaction.State do
   @type written :: tuple | :delete | [{:insert | :delete_object, tuple} | :delete]
 
   @type t ::
-          {id :: integer, tables :: [{term, used}], references :: [reference],
-           places :: %{place => found | {found | :unread, written}},
-           watches :: %{non_neg_integer => reference}, written? :: boolean}
+          record(:state,
+            id: integer,
+            tables: [{term, used}],
+            references: [reference],
+            read_set: %{place => found},
+            write_set: %{place => written},
+            watches: %{non_neg_integer => reference},
+            doomed?: boolean
+          )
 
   @doc "Begins a transaction in this process."
   @spec begin(integer) :: :ok
   def begin(id) do
-    put({id, [], [], %{}, %{}, false})
+    put(state(id: id))
     :ok
   end
 
   @doc "Ends it."
   @spec finish() :: t
-  def finish, do: :erlang.erase(@key)
+  def finish, do: here!(:erlang.erase(@key))
 
   @doc "The transaction of this process, if it is in one."
   @spec current() :: t | nil
   def current do
-    with :undefined <- :erlang.get(@key), do: nil
+    case :erlang.get(@key) do
+      state() = state -> state
+      _ -> nil
+    end
   end
 
-  @doc "The state of a transaction of this process."
+  @doc "The state of a transaction of this process. One that is doomed goes no further."
   @spec of(Transaction.t()) :: t
-  def of(%Transaction{id: id}) do
+  # The struct is defined by a module that uses the records of this one.
+  def of(%{__struct__: Transaction, id: id}) do
     case :erlang.get(@key) do
-      {^id, _, _, _, _, _} = state -> state
+      state(id: ^id, doomed?: false) = state -> state
+      state(id: ^id) -> conflict(id)
       _ -> :erlang.error(:badarg)
     end
   end
 
   def of(_other), do: :erlang.error(:badarg)
 
+  # The function of the transaction has the dictionary, too.
+  defp here!(state() = state), do: state
+
+  defp here!(_other) do
+    raise "the transaction is not in the dictionary of its process any more, from which its function has " <>
+            "erased it: a function that Blanket.transaction/2 runs must leave #{inspect(@key)} there"
+  end
+
+  @spec conflict(integer) :: no_return
+  defp conflict(id), do: throw({:"$blanket_conflict", id})
+
   @doc "Takes back what was written since; what was read stays."
   @spec undo_to(t) :: :ok
-  def undo_to({id, _, _, before, _, written?}) do
-    {^id, tables, references, places, watches, _} = :erlang.get(@key)
-    put({id, tables, references, undo(places, before), watches, written?})
+  def undo_to(state(write_set: before)) do
+    put(state(here!(:erlang.get(@key)), write_set: before))
     :ok
   end
-
-  defp undo(places, before) do
-    for {place, now} <- places, what = undone(now, before[place]), into: %{}, do: {place, what}
-  end
-
-  defp undone({found, _written}, {_found, written}), do: {found, written}
-  defp undone({:unread, _written}, _not_written), do: nil
-  defp undone({found, _written}, _not_written), do: found
-  defp undone(found, _not_written), do: found
-
-  @spec references(t) :: [reference]
-  def references({_, _, references, _, _, _}), do: references
 
   ## Tables
 
   @doc "The table that a name or a reference stands for from here on."
   @spec use_table(t, Blanket.Table.table()) :: {t, used}
-  def use_table({_, [{table, used} | _], _, _, _, _} = state, table), do: {state, used}
+  def use_table(state(tables: [{table, used} | _]) = state, table), do: {state, used}
 
-  def use_table({_, tables, _, _, _, _} = state, table) do
+  def use_table(state(tables: tables) = state, table) do
     case List.keyfind(tables, table, 0) do
       {_table, used} -> {state, used}
       nil -> begin_use(state, table)
@@ -98,107 +128,97 @@ defmodule Blanket.Transaction.State do
   @doc "The same for one that is written."
   @spec use_to_write(t, Blanket.Table.table()) :: {t, used}
   def use_to_write(state, table) do
-    {_state, {_, _, _, _, rights}} = using = use_table(state, table)
+    {_state, used(rights: rights)} = using = use_table(state, table)
     if rights == :write, do: using, else: :erlang.error(:badarg)
   end
 
-  defp begin_use({id, tables, references, places, watches, written?}, table) do
+  defp begin_use(state(tables: tables, references: references) = state, table) do
     {reference, type, keypos, rights} = Native.use_table(table)
+    new = used(reference: reference, type: type, keypos: keypos, rights: rights)
 
     {used, references} =
       case List.keyfind(tables, reference, 0) do
-        {_reference, used} ->
-          {used, references}
-
-        nil when rights == :snapshot ->
-          {{-1, reference, type, keypos, rights}, references}
-
-        nil ->
-          {{length(references), reference, type, keypos, rights}, [reference | references]}
+        {_reference, used} -> {used, references}
+        nil when rights == :snapshot -> {used(new, number: -1), references}
+        nil -> {used(new, number: length(references)), [reference | references]}
       end
 
     tables = [{reference, used} | tables]
     tables = if is_atom(table), do: [{table, used} | tables], else: tables
-    state = {id, tables, references, places, watches, written?}
-    put(state)
-    {state, used}
+    {put(state(state, tables: tables, references: references)), used}
   end
 
   @doc "The table in one that is read in its place, so that the commit knows which parts of it were read."
   @spec watch(t, used) :: {t, reference}
-  def watch(state, {_, reference, _, _, :snapshot}), do: {state, reference}
+  def watch(state, used(reference: reference, rights: :snapshot)), do: {state, reference}
 
-  def watch(
-        {id, tables, references, places, watches, written?} = state,
-        {number, reference, _, _, _}
-      ) do
+  def watch(state(watches: watches) = state, used(number: number, reference: reference)) do
     case watches do
       %{^number => watch} ->
         {state, watch}
 
       _ ->
         watch = Native.watch(reference)
-        state = {id, tables, references, places, Map.put(watches, number, watch), written?}
-        put(state)
-        {state, watch}
+        {put(state(state, watches: Map.put(watches, number, watch))), watch}
     end
   end
 
   @spec end_watches(t) :: :ok
-  def end_watches({_, _, _, _, watches, _}),
+  def end_watches(state(watches: watches)),
     do: Enum.each(watches, fn {_number, watch} -> Native.end_watch(watch) end)
 
   ## Keys
 
   @doc "The objects of a key, as the transaction sees them."
   @spec read(t, used, term) :: [tuple]
-  def read({_, _, _, places, _, _} = state, {number, _, type, _, _} = used, key) do
-    place = {number, canonical(type, key)}
+  def read(state(write_set: write_set) = state, used, key) do
+    place = place(write_set, used, key)
 
-    case places do
-      %{^place => objects} when is_list(objects) -> objects
-      %{^place => {_found, object}} when is_tuple(object) -> [object]
-      %{^place => {_found, :delete}} -> []
-      %{^place => {_found, operations}} -> operate(operations, state, used, place, key)
-      _ -> found(state, used, place, key)
+    case write_set do
+      %{^place => object} when is_tuple(object) -> [object]
+      %{^place => :delete} -> []
+      %{^place => operations} -> operate(operations, state, used, key)
+      _ -> found(state, used, key)
     end
   end
 
   @doc "Whether a key has objects, as the transaction sees it."
   @spec member?(t, used, term) :: boolean
-  def member?({_, _, _, places, _, _} = state, {number, _, type, _, _} = used, key) do
-    place = {number, canonical(type, key)}
+  def member?(state(read_set: read_set, write_set: write_set) = state, used, key) do
+    place = place(read_set, used, key)
 
-    case places do
-      %{^place => found} when is_list(found) or found == true -> found != []
-      %{^place => _written} -> read(state, used, key) != []
-      _ -> find_member(state, used, place, key)
+    cond do
+      is_map_key(write_set, place(write_set, used, key)) -> read(state, used, key) != []
+      is_map_key(read_set, place) -> :erlang.map_get(place, read_set) != []
+      true -> find_member(state, used, place, key)
     end
   end
 
-  defp find_member(_state, {_, reference, _, _, :snapshot}, _place, key),
+  defp find_member(_state, used(reference: reference, rights: :snapshot), _place, key),
     do: Native.member(reference, key)
 
-  defp find_member(state, {_, reference, _, _, _}, place, key) do
+  defp find_member(state, used(reference: reference), place, key) do
     found? = Native.member(reference, key)
     remember(state, place, found? || [])
     found?
   end
 
   # What the table has.
-  defp found(_state, {_, reference, _, _, :snapshot}, _place, key),
+  defp found(_state, used(reference: reference, rights: :snapshot), key),
     do: Native.lookup(reference, key)
 
-  defp found({id, _, _, places, _, _} = state, used, place, key) do
-    case places do
-      %{^place => {objects, _written}} when is_list(objects) ->
+  defp found(state(id: id, read_set: read_set) = state, used, key) do
+    place = place(read_set, used, key)
+
+    case read_set do
+      %{^place => objects} when is_list(objects) ->
         objects
 
-      %{^place => found} when found == true or elem(found, 0) == true ->
+      %{^place => true} ->
         # Who has seen that there is one is not to see none now, also where it catches this.
         with [] <- find(state, used, place, key) do
-          put(state)
-          throw({:"$blanket_conflict", id})
+          put(state(state, doomed?: true))
+          conflict(id)
         end
 
       _ ->
@@ -206,10 +226,11 @@ defmodule Blanket.Transaction.State do
     end
   end
 
-  defp find(state, {_, reference, type, _, _}, place, key) when type in [:set, :ordered_set],
-    do: remember(state, place, Native.lookup(reference, key))
+  defp find(state, used(reference: reference, type: type), place, key)
+       when type in [:set, :ordered_set],
+       do: remember(state, place, Native.lookup(reference, key))
 
-  defp find(state, {_, reference, _bag, _, _} = used, place, key) do
+  defp find(state, used(reference: reference) = used, place, key) do
     objects = Native.lookup(reference, key)
 
     if length(objects) <= @few do
@@ -220,105 +241,90 @@ defmodule Blanket.Transaction.State do
     end
   end
 
-  defp remember({id, tables, references, places, watches, written?}, place, found) do
-    what =
-      case places do
-        %{^place => {_found, written}} -> {found, written}
-        _ -> found
-      end
-
-    put({id, tables, references, Map.put(places, place, what), watches, written?})
+  defp remember(state(read_set: read_set) = state, place, found) do
+    put(state(state, read_set: Map.put(read_set, place, found)))
     found
   end
 
   # Of a bag.
-  defp operate([], state, used, place, key), do: found(state, used, place, key)
-  defp operate([:delete | _before], _state, _used, _place, _key), do: []
+  defp operate([], state, used, key), do: found(state, used, key)
+  defp operate([:delete | _before], _state, _used, _key), do: []
 
-  defp operate([{:insert, object} | before], state, {_, _, type, _, _} = used, place, key) do
-    objects = operate(before, state, used, place, key)
+  defp operate([{:insert, object} | before], state, used(type: type) = used, key) do
+    objects = operate(before, state, used, key)
 
     if type == :bag and Enum.any?(objects, &(&1 === object)),
       do: objects,
       else: objects ++ [object]
   end
 
-  defp operate([{:delete_object, object} | before], state, used, place, key) do
-    objects = operate(before, state, used, place, key)
+  defp operate([{:delete_object, object} | before], state, used, key) do
+    objects = operate(before, state, used, key)
     Enum.reject(objects, &(&1 === object))
   end
 
   @doc "Has an object be inserted."
   @spec insert(t, used, tuple) :: t
-  def insert(state, {_, _, type, keypos, _} = used, object)
+  def insert(state, used(type: type, keypos: keypos) = used, object)
       when type in [:set, :ordered_set],
       do: write(state, used, elem(object, keypos - 1), object)
 
-  def insert(state, {_, _, _, keypos, _} = used, object),
+  def insert(state, used(keypos: keypos) = used, object),
     do: operate_later(state, used, elem(object, keypos - 1), {:insert, object})
 
   @doc "Has the objects of a key be deleted."
   @spec delete(t, used, term) :: t
-  def delete(state, {_, _, type, _, _} = used, key) when type in [:set, :ordered_set],
+  def delete(state, used(type: type) = used, key) when type in [:set, :ordered_set],
     do: write(state, used, key, :delete)
 
   def delete(state, used, key), do: write(state, used, key, [:delete])
 
   @doc "Has an object be deleted."
   @spec delete_object(t, used, tuple) :: t
-  def delete_object(state, {_, _, type, keypos, _} = used, object)
+  def delete_object(state, used(type: type, keypos: keypos) = used, object)
       when type in [:set, :ordered_set] do
     key = elem(object, keypos - 1)
 
     case read(state, used, key) do
-      [there] when there === object -> delete(:erlang.get(@key), used, key)
-      _ -> :erlang.get(@key)
+      [there] when there === object -> delete(here!(:erlang.get(@key)), used, key)
+      _ -> here!(:erlang.get(@key))
     end
   end
 
-  def delete_object(state, {_, _, _, keypos, _} = used, object),
+  def delete_object(state, used(keypos: keypos) = used, object),
     do: operate_later(state, used, elem(object, keypos - 1), {:delete_object, object})
 
-  defp operate_later({_, _, _, places, _, _} = state, {number, _, _, _, _} = used, key, operation) do
-    before =
-      case places do
-        %{{^number, ^key} => {_found, operations}} -> operations
-        _ -> []
-      end
-
+  defp operate_later(state(write_set: write_set) = state, used, key, operation) do
+    before = Map.get(write_set, place(write_set, used, key), [])
     write(state, used, key, [operation | before])
   end
 
-  defp write(
-         {id, tables, references, places, watches, _},
-         {number, _, type, _, _},
-         key,
-         written
-       ) do
-    place = {number, canonical(type, key)}
-
-    what =
-      case places do
-        %{^place => {found, _written}} -> {found, written}
-        %{^place => found} -> {found, written}
-        _ -> {:unread, written}
-      end
-
-    put({id, tables, references, Map.put(places, place, what), watches, true})
+  defp write(state(write_set: write_set) = state, used, key, written) do
+    place = place(write_set, used, key)
+    put(state(state, write_set: Map.put(write_set, place, written)))
   end
 
-  @doc "The keys that were written in a table."
-  @spec own(t, used) :: %{term => written}
-  def own({_, _, _, _, _, false}, _used), do: %{}
+  @doc "The write set of a table: what becomes of its keys."
+  @spec own(t, used) :: %{place => written}
+  def own(state(write_set: write_set), _used) when write_set == %{}, do: %{}
 
-  def own({_, _, _, places, _, true}, {number, _, _, _, _}),
-    do: for({{^number, key}, {_found, written}} <- places, into: %{}, do: {key, written})
+  def own(state(write_set: write_set), used(number: number)),
+    do: for({{^number, _key} = place, written} <- write_set, into: %{}, do: {place, written})
 
-  @doc "The key by which those are known that a table takes for the same."
-  @spec canonical(atom, term) :: term
-  def canonical(:ordered_set, key), do: canonical(key)
-  def canonical(_type, key), do: key
+  @doc "Where a key is in a read set or a write set, if it is there."
+  @spec place(%{place => term}, used, term) :: place
+  def place(set, used(number: number, type: :ordered_set), key) do
+    place = {number, canonical(key)}
 
+    if is_map_key(set, place) or not fun?(key),
+      do: place,
+      else:
+        Enum.find(Map.keys(set), place, fn {other, there} -> other == number and there == key end)
+  end
+
+  def place(_set, used(number: number), key), do: {number, key}
+
+  # Of keys that are equal mostly the same one: with integers for equal floats.
   defp canonical(key) when is_integer(key) or is_binary(key) or is_atom(key), do: key
 
   defp canonical(key) when is_float(key) do
@@ -334,6 +340,12 @@ defmodule Blanket.Transaction.State do
   # Of maps the keys have to be identical, the values not.
   defp canonical(key) when is_map(key), do: :maps.map(fn _key, value -> canonical(value) end, key)
   defp canonical(key), do: key
+
+  # Whether there is a fun in the key: it is equal to another one that has 1.0 where it has 1.
+  defp fun?([head | tail]), do: fun?(head) or fun?(tail)
+  defp fun?(key) when is_tuple(key), do: key |> Tuple.to_list() |> Enum.any?(&fun?/1)
+  defp fun?(key) when is_map(key), do: key |> Map.values() |> Enum.any?(&fun?/1)
+  defp fun?(key), do: is_function(key)
 
   defp put(state) do
     :erlang.put(@key, state)

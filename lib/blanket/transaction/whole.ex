@@ -5,6 +5,8 @@ defmodule Blanket.Transaction.Whole do
   # what parts of it were looked at. Where the transaction has written there itself, its own keys are
   # left out of what the table answers, and what they have now is put in.
 
+  import Blanket.Transaction.State, only: [used: 1]
+
   alias Blanket.{Native, Table, Transaction}
   alias Blanket.Table.MatchSpec
   alias Blanket.Transaction.State
@@ -83,10 +85,10 @@ defmodule Blanket.Transaction.Whole do
 
   defp merge(_tx, _used, objects, nil), do: objects
 
-  defp merge(tx, {_, _, type, keypos, _} = used, objects, own) do
+  defp merge(tx, used(type: type, keypos: keypos) = used, objects, own) do
     key = &elem(&1, keypos - 1)
-    others = Enum.reject(objects, &is_map_key(own, State.canonical(type, key.(&1))))
-    mine = own |> Map.keys() |> Enum.sort() |> Enum.flat_map(&read(tx, used, &1))
+    others = Enum.reject(objects, &own?(own, used, key.(&1)))
+    mine = own |> keys() |> Enum.sort() |> Enum.flat_map(&read(tx, used, &1))
 
     if type == :ordered_set,
       do: :lists.merge(&(key.(&1) <= key.(&2)), others, mine),
@@ -94,6 +96,9 @@ defmodule Blanket.Transaction.Whole do
   end
 
   defp read(tx, used, key), do: State.read(State.of(tx), used, key)
+
+  defp keys(own), do: for({_number, key} <- Map.keys(own), do: key)
+  defp own?(own, used, key), do: is_map_key(own, State.place(own, used, key))
 
   ## Steps
 
@@ -108,7 +113,7 @@ defmodule Blanket.Transaction.Whole do
       {watch, _used, nil} ->
         first.(watch)
 
-      {_watch, {_, _, :ordered_set, _, _}, _own} = opened ->
+      {_watch, used(type: :ordered_set), _own} = opened ->
         nearest(tx, opened, others(opened, first.(elem(opened, 0)), way), way, fn _key -> true end)
 
       opened ->
@@ -127,14 +132,14 @@ defmodule Blanket.Transaction.Whole do
       {watch, _used, nil} ->
         step_in(watch, key, way)
 
-      {watch, {_, _, :ordered_set, _, _}, _own} = opened ->
+      {watch, used(type: :ordered_set), _own} = opened ->
         beyond? = if way == :next, do: &(&1 > key), else: &(&1 < key)
         nearest(tx, opened, others(opened, step_in(watch, key, way), way), way, beyond?)
 
       {watch, used, own} = opened ->
         cond do
           Native.member(watch, key) -> show(tx, opened, step_in(watch, key, way))
-          is_map_key(own, key) and read(tx, used, key) != [] -> inserted(tx, opened, [key])
+          own?(own, used, key) and read(tx, used, key) != [] -> inserted(tx, opened, [key])
           true -> :erlang.error(:badarg)
         end
     end
@@ -146,16 +151,16 @@ defmodule Blanket.Transaction.Whole do
   # Of an ordered_set: the first key from this one on that is not the transaction's own.
   defp others(_opened, :"$end_of_table", _way), do: :"$end_of_table"
 
-  defp others({watch, _used, own} = opened, key, way) do
-    if is_map_key(own, State.canonical(:ordered_set, key)),
+  defp others({watch, used, own} = opened, key, way) do
+    if own?(own, used, key),
       do: others(opened, step_in(watch, key, way), way),
       else: key
   end
 
   # That key, or one of the transaction's own that comes before it.
-  defp nearest(tx, {_watch, {_, _, _, keypos, _} = used, own}, other, way, beyond?) do
+  defp nearest(tx, {_watch, used(keypos: keypos) = used, own}, other, way, beyond?) do
     mine =
-      for {key, _written} <- own,
+      for key <- keys(own),
           beyond?.(key),
           object <- read(tx, used, key),
           do: elem(object, keypos - 1)
@@ -172,7 +177,7 @@ defmodule Blanket.Transaction.Whole do
   defp show(tx, opened, :"$end_of_table"), do: inserted(tx, opened, [])
 
   defp show(tx, {watch, used, own} = opened, key) do
-    if is_map_key(own, key) and read(tx, used, key) == [],
+    if own?(own, used, key) and read(tx, used, key) == [],
       do: show(tx, opened, Native.next(watch, key)),
       else: key
   end
@@ -180,7 +185,7 @@ defmodule Blanket.Transaction.Whole do
   # The key that the transaction has inserted and that comes after this one, or the first of all.
   defp inserted(tx, {watch, used, own}, last) do
     keys =
-      for {key, _written} <- own,
+      for key <- keys(own),
           not Native.member(watch, key),
           read(tx, used, key) != [],
           do: key

@@ -389,7 +389,9 @@ impl<T: Term, D: Directory<T>> Entries<T, D> {
                 if is_insert || !self.holding.is_vacant(&probe, guard) {
                     self.holding.edit(&probe, guard, |shape, group| {
                         match operation {
-                            Operation::Insert(object) => shape.put(group, Source::Object(object))?,
+                            Operation::Insert(object) => {
+                                shape.put(group, Source::Object(object))?
+                            }
                             Operation::DeleteObject(object) => {
                                 group.remove(object);
                             }

@@ -173,12 +173,20 @@ impl Chunks {
     }
 }
 
-/// Bytes of a copy of `term`. Walks it with a stack of its own: terms may nest as deep as they like.
 fn size_of_compound(term: BeamTerm) -> usize {
+    size_up_to(term, usize::MAX)
+}
+
+/// Bytes of a copy of `term`; where these are more than `most`, it may stop looking. Walks it with a stack of
+/// its own: terms may nest as deep as they like.
+pub fn size_up_to(term: BeamTerm, most: usize) -> usize {
     let mut rest: SmallVec<[BeamTerm; 32]> = SmallVec::new();
     rest.push(term);
     let mut bytes = 0;
     while let Some(term) = rest.pop() {
+        if bytes > most {
+            break;
+        }
         if term.is_immediate() {
             continue;
         }
@@ -188,6 +196,9 @@ fn size_of_compound(term: BeamTerm) -> usize {
             rest.push(head);
         } else if let Some(elements) = term.as_tuple() {
             bytes += (elements.len() + 1) * WORD;
+            if bytes > most {
+                break;
+            }
             rest.extend(
                 elements
                     .iter()
@@ -197,8 +208,11 @@ fn size_of_compound(term: BeamTerm) -> usize {
         } else {
             bytes += match term.type_of() {
                 Type::Map => {
-                    term.for_each_pair(|key, value| rest.extend([key, value]));
-                    map_words(term.map_size().unwrap_or(0)) * WORD
+                    let size = map_words(term.map_size().unwrap_or(0)) * WORD;
+                    if size <= most {
+                        term.for_each_pair(|key, value| rest.extend([key, value]));
+                    }
+                    size
                 }
                 Type::Float => 2 * WORD,
                 Type::Bitstring => term

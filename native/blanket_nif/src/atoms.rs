@@ -41,7 +41,6 @@ rustler::atoms! {
     read,
     write,
     large,
-    unread,
     turn = "$blanket_turn",
     insert,
     delete,

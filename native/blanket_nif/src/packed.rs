@@ -9,13 +9,13 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use blanket_core::{Arena, Object};
 use lz4_flex::block::{compress_into, decompress, get_maximum_output_size};
 use once_cell::sync::Lazy;
-use rustler::sys::{self, ErlNifTerm};
+use rustler::sys::{self, ErlNifEnv, ErlNifTerm};
 use smallvec::SmallVec;
 
 use crate::arena::{EnvArena, binary_size};
 use crate::atoms;
 use crate::raw::Call;
-use crate::term::{BeamTerm, Type};
+use crate::term::{BeamTerm, Type, make_tuple};
 
 /// Bytes of the smallest and the largest object that is packed. To pack more at a time would hold
 /// the scheduler.
@@ -29,11 +29,11 @@ static SECRET: Lazy<[u8; 8]> =
     Lazy::new(|| RandomState::new().build_hasher().finish().to_le_bytes());
 
 /// What a compressed table keeps of `object`: less than three quarters of it, or the object itself.
-pub fn pack(call: &Call<'_>, object: BeamTerm, keypos: usize) -> BeamTerm {
-    try_pack(call, object, keypos).unwrap_or(object)
+pub fn pack(env: *mut ErlNifEnv, object: BeamTerm, keypos: usize) -> BeamTerm {
+    try_pack(env, object, keypos).unwrap_or(object)
 }
 
-fn try_pack(call: &Call<'_>, object: BeamTerm, keypos: usize) -> Option<BeamTerm> {
+fn try_pack(env: *mut ErlNifEnv, object: BeamTerm, keypos: usize) -> Option<BeamTerm> {
     let key = *object.as_tuple()?.get(keypos - 1)?;
     let size = EnvArena::size(object);
     if !(LEAST..=MOST).contains(&size) || !is_portable(object) {
@@ -47,10 +47,11 @@ fn try_pack(call: &Call<'_>, object: BeamTerm, keypos: usize) -> Option<BeamTerm
     let mut elements: SmallVec<[BeamTerm; 8]> = SmallVec::from_elem(BeamTerm::nil(), keypos - 1);
     elements.extend([
         key,
-        new_binary(call, &bytes),
+        new_binary(env, &bytes),
         BeamTerm::from(atoms::packed()),
     ]);
-    Some(call.tuple(&elements))
+    // SAFETY: the key is the caller's, as the binary is and the environment.
+    Some(unsafe { make_tuple(env, &elements) })
 }
 
 /// The object, in the caller's environment, if `object` is a packed one.
@@ -112,12 +113,12 @@ fn from_external(call: &Call<'_>, external: &[u8]) -> Option<BeamTerm> {
     (read > 0).then(|| BeamTerm::from(term))
 }
 
-fn new_binary(call: &Call<'_>, bytes: &[u8]) -> BeamTerm {
+fn new_binary(env: *mut ErlNifEnv, bytes: &[u8]) -> BeamTerm {
     let mut term = ErlNifTerm::default();
     // SAFETY: the environment is that of the running call; the memory that is answered is as long
     // as was asked, and new.
     unsafe {
-        let data = sys::enif_make_new_binary(call.env, bytes.len(), &mut term);
+        let data = sys::enif_make_new_binary(env, bytes.len(), &mut term);
         data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
     }
     BeamTerm::from(term)

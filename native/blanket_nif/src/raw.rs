@@ -3,9 +3,13 @@
 use std::ffi::{CStr, c_int};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
 
 use blanket_core::{Contended, Guard};
-use rustler::sys::{self, ErlNifEnv, ErlNifPid, ErlNifTerm};
+use rustler::sys::{
+    self, ERL_NIF_DIRTY_JOB_IO_BOUND, ErlNifDirtyTaskFlags, ErlNifEnv, ErlNifPid, ErlNifTerm,
+};
 
 use crate::atoms;
 use crate::registry;
@@ -153,18 +157,57 @@ impl<'a> Call<'a> {
     /// Gives up the scheduler; the VM goes on with `function` and `arguments` later.
     pub fn schedule(&self, function: Function, arguments: &[BeamTerm]) -> BeamTerm {
         self.consume_timeslice(100);
+        self.schedule_on(0, function, arguments)
+    }
+
+    fn schedule_on(
+        &self,
+        flags: ErlNifDirtyTaskFlags,
+        function: Function,
+        arguments: &[BeamTerm],
+    ) -> BeamTerm {
         // SAFETY: the arguments are the caller's terms; BeamTerm is a transparent wrapper.
         BeamTerm::from(unsafe {
             sys::enif_schedule_nif(
                 self.env,
                 self.name.as_ptr(),
-                0,
+                flags as c_int,
                 function,
                 arguments.len() as c_int,
                 arguments.as_ptr().cast(),
             )
         })
     }
+
+    /// Has the call begin again when others have run; where a turn holds the caller back, after a while.
+    #[cold]
+    fn try_again(&self, function: Function, held_back: Function) -> BeamTerm {
+        self.consume_timeslice(100);
+        match turn::holds_back(self.caller()) {
+            true => self.schedule_on(ERL_NIF_DIRTY_JOB_IO_BOUND, held_back, self.args),
+            false => self.schedule_on(0, function, self.args),
+        }
+    }
+}
+
+/// How long who is held back sleeps before it looks again.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Waits, and has the call begin again.
+///
+/// # Safety
+///
+/// Called by the VM, on a dirty scheduler, with the environment and the arguments of a call of `function`.
+pub unsafe fn hold_back(
+    env: *mut ErlNifEnv,
+    argc: c_int,
+    argv: *const ErlNifTerm,
+    name: &'static CStr,
+    function: Function,
+) -> ErlNifTerm {
+    thread::sleep(PAUSE);
+    // SAFETY: the VM's own arguments, passed on.
+    unsafe { sys::enif_schedule_nif(env, name.as_ptr(), 0, function, argc, argv) }
 }
 
 #[inline]
@@ -173,7 +216,7 @@ pub fn boolean(value: bool) -> BeamTerm {
 }
 
 /// Runs the body of a raw NIF: pins the epoch, catches panics, reschedules `function` when a leaf
-/// is contended.
+/// is contended, or `held_back` while a turn lasts.
 ///
 /// # Safety
 ///
@@ -185,6 +228,7 @@ pub unsafe fn run(
     argv: *const ErlNifTerm,
     name: &'static CStr,
     function: Function,
+    held_back: Function,
     body: impl FnOnce(&Call<'_>) -> Answer,
 ) -> ErlNifTerm {
     // SAFETY: the VM passes `argc` terms; BeamTerm is a transparent wrapper.
@@ -198,7 +242,7 @@ pub unsafe fn run(
             name,
         };
         match body(&call) {
-            Err(Failure::Contended) => Ok(call.schedule(function, args)),
+            Err(Failure::Contended) => Ok(call.try_again(function, held_back)),
             answer => answer,
         }
     }));
@@ -221,7 +265,16 @@ macro_rules! export {
                 argv: *const rustler::sys::ErlNifTerm,
             ) -> rustler::sys::ErlNifTerm {
                 // SAFETY: the VM's own arguments, passed on.
-                unsafe { $crate::raw::run(env, argc, argv, $name, function, $body) }
+                unsafe { $crate::raw::run(env, argc, argv, $name, function, held_back, $body) }
+            }
+
+            unsafe extern "C" fn held_back(
+                env: *mut rustler::sys::ErlNifEnv,
+                argc: std::ffi::c_int,
+                argv: *const rustler::sys::ErlNifTerm,
+            ) -> rustler::sys::ErlNifTerm {
+                // SAFETY: the VM's own arguments, passed on.
+                unsafe { $crate::raw::hold_back(env, argc, argv, $name, function) }
             }
 
             rustler::codegen_runtime::inventory::submit!(rustler::Nif {

@@ -154,5 +154,5 @@ unsafe extern "C" fn go_on(
         answer
     };
     // SAFETY: the VM's own arguments, passed on.
-    unsafe { raw::run(env, argc, argv, c"go_on", go_on, next) }
+    unsafe { raw::run(env, argc, argv, c"go_on", go_on, go_on, next) }
 }

@@ -20,7 +20,7 @@ pub fn insert(call: &Call<'_>, table: Table<'_>, mode: BulkMode) -> Answer {
     while let Some((head, tail)) = rest.as_cell()
         && objects.len() < FEW
     {
-        objects.push(write::object(call, &table, head)?);
+        objects.push(write::object(call.env, &table, head)?);
         rest = tail;
     }
     // Where there are snapshots, each object may have its leaf frozen, which takes its time.
@@ -56,7 +56,7 @@ impl Work for ListInsert {
                 let Some((head, tail)) = live.as_cell() else {
                     break;
                 };
-                bulk.push(write::object(call, &self.table, head)?);
+                bulk.push(write::object(call.env, &self.table, head)?);
                 *live = tail;
             }
             if *live == BeamTerm::nil() {

@@ -128,7 +128,7 @@ impl SelectChange {
                 Action::Delete if spec.holds(call, subject) => Change::Delete,
                 Action::Delete => Change::Keep,
                 Action::Replace => match spec.run(call, subject) {
-                    Some(new) => Change::Replace(kept(call, &self.table, new.term())),
+                    Some(new) => Change::Replace(kept(call.env, &self.table, new.term())),
                     None => Change::Keep,
                 },
             }
@@ -198,7 +198,7 @@ impl SelectChange {
 /// Deletes the objects that match the second argument; answers how many.
 fn remove(call: &Call<'_>) -> Answer {
     let table = call.table_to_write()?;
-    let object = object(call, &table, call.args[1])?;
+    let object = object(call.env, &table, call.args[1])?;
     let removed = table.table.delete_object(object, call.guard)?;
     BeamTerm::small(removed as i64).ok_or(Failure::BadArg)
 }
@@ -210,8 +210,8 @@ fn exchange(call: &Call<'_>) -> Answer {
     if table.table.kind() == Kind::Bag {
         return Err(Failure::BadArg);
     }
-    let old = object(call, &table, call.args[1])?;
-    let new = object(call, &table, call.args[2])?;
+    let old = object(call.env, &table, call.args[1])?;
+    let new = object(call.env, &table, call.args[2])?;
     let keypos = table.table.keypos();
     let keys = [old, new].map(|object| object.elements()[keypos - 1]);
     let same = match table.table.kind() {

@@ -5,11 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use blanket_core::{Commit, Expected, Operation, pin};
+use rustler::sys::ErlNifEnv;
 use rustler::{Env, NifResult, Term};
 use smallvec::SmallVec;
 
 use super::lifecycle::kind_atom;
 use super::write;
+use crate::arena::size_up_to;
 use crate::atoms;
 use crate::block;
 use crate::ownership::Protection;
@@ -75,20 +77,19 @@ fn end_watch(call: &Call<'_>) -> Answer {
 /// Ends a transaction: whether it is done, or `large` where [`commit_large`] is to be asked.
 ///
 /// - tables: a tuple of the tables that it has used,
-/// - places: `{number of the table, key} => found`, or `{found, written}`. What was found is `objects`,
-///   `true` where there was some object, or `unread`; what is written is an `object`, `delete`, or a list of
-///   operations, the last one first: `{insert, object}`, `{delete_object, object}`, `delete`,
-/// - watches: `number => watch`,
-/// - whether to write.
+/// - read set: `{number of the table, key} => objects`, or `true` where there was some object,
+/// - write set: `{number of the table, key} => object`, `delete`, or a list of operations, the last one first:
+///   `{insert, object}`, `{delete_object, object}`, `delete`,
+/// - watches: `number => watch`.
 ///
 /// A table that the caller may no longer use is as good as one that has changed: the transaction finds out
 /// when it runs again.
 fn commit(call: &Call<'_>) -> Answer {
-    let ending = Ending::of(call)?;
+    let ending = Ending::of(call.args)?;
     if ending.is_large() {
         return Ok(BeamTerm::from(atoms::large()));
     }
-    let tables = ending.tables(call)?;
+    let tables = ending.tables(call.env)?;
     if !ending.may(call, &tables)? {
         return Ok(boolean(false));
     }
@@ -96,59 +97,108 @@ fn commit(call: &Call<'_>) -> Answer {
     for table in &tables {
         commit.table(&table.get().table, ending.things(&tables), call.guard);
     }
-    let size = ending.read(call, &tables, &mut commit, FEW)?;
     // Where there are snapshots, each change may have its leaf frozen, which takes its time.
-    let has_snapshots = || tables.iter().any(|table| table.table.has_snapshots());
-    if size > FEW || size > FEWEST && has_snapshots() {
+    let has_snapshots = tables.iter().any(|table| table.table.has_snapshots());
+    let mut size = Size::up_to(if has_snapshots { FEWEST } else { FEW });
+    ending.read(call.env, &tables, &mut commit, &mut size)?;
+    if size.is_over() {
         return Ok(BeamTerm::from(atoms::large()));
     }
     Ok(boolean(commit.run(|| false)?))
 }
 
-/// Operations and objects that are handled in one go; and the same where leaves are frozen.
+/// Things that are handled in one go; and the same where leaves are frozen.
 const FEW: usize = 2 * Slice::OBJECTS;
 const FEWEST: usize = 4;
+
+/// How much a commit has to do, in things: operations, and objects that were read. Terms that are large count
+/// for several, as they are compared, packed and copied.
+struct Size {
+    things: usize,
+    /// Without, no term is looked at.
+    most: Option<usize>,
+}
+
+impl Size {
+    /// Bytes that count as one more thing.
+    const BYTES: usize = 2048;
+
+    fn up_to(most: usize) -> Self {
+        Size {
+            things: 0,
+            most: Some(most),
+        }
+    }
+
+    fn any() -> Self {
+        Size {
+            things: 0,
+            most: None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.most.is_some_and(|most| self.things > most)
+    }
+
+    fn add(&mut self, things: usize) {
+        self.things = self.things.saturating_add(things);
+    }
+
+    fn add_term(&mut self, term: BeamTerm) {
+        self.add(1);
+        if let Some(room) = self.most.and_then(|most| most.checked_sub(self.things)) {
+            let bytes = size_up_to(term, (room + 1) * Self::BYTES);
+            self.add(bytes / Self::BYTES);
+        }
+    }
+}
 
 /// The same for many operations, all of which happen at one instant.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn commit_large<'a>(
     env: Env<'a>,
     tables: Term<'a>,
-    places: Term<'a>,
+    read_set: Term<'a>,
+    write_set: Term<'a>,
     watches: Term<'a>,
-    write: Term<'a>,
 ) -> NifResult<bool> {
-    let args = [tables, places, watches, write].map(BeamTerm::from);
-    // No epoch is pinned while it waits, nor while it goes from key to key.
-    let commit = loop {
-        let guard = pin();
+    let args = [tables, read_set, write_set, watches].map(BeamTerm::from);
+    match try_commit_large(env.as_c_arg(), &args) {
+        Ok(committed) => Ok(committed),
+        Err(_) => Err(rustler::Error::BadArg),
+    }
+}
+
+/// No epoch is pinned while it waits, while it reads its arguments, nor while it goes from key to key.
+fn try_commit_large(env: *mut ErlNifEnv, args: &[BeamTerm]) -> Result<bool, Failure> {
+    let ending = Ending::of(args)?;
+    let tables = ending.tables(env)?;
+    let may = || {
+        let guard = &pin();
+        let name = c"commit_large";
         let call = Call {
-            env: env.as_c_arg(),
-            args: &args,
-            guard: &guard,
-            name: c"commit_large",
+            env,
+            args,
+            guard,
+            name,
         };
-        let begin = || -> Result<_, Failure> {
-            let ending = Ending::of(&call)?;
-            let tables: Tables<'a> = ending.tables(&call)?;
-            if !ending.may(&call, &tables)? {
-                return Ok(None);
-            }
-            let mut commit = Commit::new();
-            for table in &tables {
-                commit.table_for_long(&table.get().table, ending.things(&tables));
-            }
-            ending.read(&call, &tables, &mut commit, usize::MAX)?;
-            Ok(Some(commit))
-        };
-        match begin() {
-            Ok(Some(commit)) => break commit,
-            Ok(None) => return Ok(false),
-            Err(Failure::BadArg) => return Err(rustler::Error::BadArg),
-            Err(Failure::Contended) => drop(guard),
-        }
-        thread::sleep(PAUSE);
+        ending.may(&call, &tables)
     };
+    let allowed = loop {
+        match may() {
+            Err(Failure::Contended) => thread::sleep(PAUSE),
+            allowed => break allowed?,
+        }
+    };
+    if !allowed {
+        return Ok(false);
+    }
+    let mut commit = Commit::new();
+    for table in &tables {
+        commit.table_for_long(&table.get().table, ending.things(&tables));
+    }
+    ending.read(env, &tables, &mut commit, &mut Size::any())?;
     let committed = commit.run(|| {
         thread::sleep(PAUSE);
         true
@@ -163,28 +213,28 @@ type Tables<'a> = SmallVec<[Borrowed<'a, TableResource>; 4]>;
 /// The arguments of a commit.
 struct Ending {
     tables: BeamTerm,
-    places: BeamTerm,
+    read_set: BeamTerm,
+    write_set: BeamTerm,
     watches: BeamTerm,
-    write: bool,
 }
 
 impl Ending {
-    fn of(call: &Call<'_>) -> Result<Self, Failure> {
-        let [tables, places, watches, write] = *call.args else {
+    fn of(args: &[BeamTerm]) -> Result<Self, Failure> {
+        let [tables, read_set, write_set, watches] = *args else {
             return Err(Failure::BadArg);
         };
         Ok(Ending {
             tables,
-            places,
+            read_set,
+            write_set,
             watches,
-            write: write.boolean().ok_or(Failure::BadArg)?,
         })
     }
 
-    fn tables<'a>(&self, call: &Call<'_>) -> Result<Tables<'a>, Failure> {
+    fn tables<'a>(&self, env: *mut ErlNifEnv) -> Result<Tables<'a>, Failure> {
         let tables = self.tables.as_tuple().ok_or(Failure::BadArg)?;
         // SAFETY: the tables are named by an argument of the call, which `'a` does not outlive.
-        let table = |&table| unsafe { resource::borrow(call.env, table) };
+        let table = |&table| unsafe { resource::borrow(env, table) };
         let tables: Option<Tables<'a>> = tables.iter().map(table).collect();
         let is_table = |table: &Borrowed<'_, TableResource>| table.origin.is_none();
         let all_tables = |tables: &Tables<'a>| tables.iter().all(is_table);
@@ -204,14 +254,18 @@ impl Ending {
     /// Whether it takes long only to read all of it.
     fn is_large(&self) -> bool {
         let tables = self.tables.as_tuple().map_or(0, <[_]>::len);
-        let maps = [self.places, self.watches].map(|map| map.map_size().unwrap_or(0));
-        tables + maps[0] + maps[1] > FEW
+        self.keys() + tables + self.watches.map_size().unwrap_or(0) > FEW
+    }
+
+    /// How many keys were read, and how many are written.
+    fn keys(&self) -> usize {
+        let sets = [self.read_set, self.write_set];
+        sets.iter().map(|set| set.map_size().unwrap_or(0)).sum()
     }
 
     /// About how much there is to say of a table.
     fn things(&self, tables: &Tables<'_>) -> usize {
-        let places = self.places.map_size().unwrap_or(0);
-        2 * places.div_ceil(tables.len().max(1))
+        self.keys().div_ceil(tables.len().max(1))
     }
 
     /// Whether the caller may use the tables as it wants to.
@@ -220,53 +274,59 @@ impl Ending {
         if !tables.iter().all(|table| table.access.may_read(caller)) {
             return Ok(false);
         }
-        let is_open = |table: &Borrowed<'_, TableResource>| table.access.may_write(caller);
-        if !self.write || tables.iter().all(is_open) {
+        if tables.iter().all(|table| table.access.may_write(caller)) {
             return Ok(true);
         }
         let mut allowed = true;
-        each(self.places, |place, what| {
-            if let (_, Some(_)) = found_and_written(what) {
-                let (number, _) = number_and_key(place, tables.len())?;
-                allowed = allowed && call.may_write(&tables[number])?;
-            }
+        each(self.write_set, |place, _written| {
+            let (number, _) = number_and_key(place, tables.len())?;
+            allowed = allowed && call.may_write(&tables[number])?;
             Ok(())
         })?;
         Ok(allowed)
     }
 
-    /// Has the commit know all of it; answers how many operations and objects there are. With more than
-    /// `most`, it stops where that turns out.
+    /// Has the commit know all of it, and counts how much it is; stops where that turns out to be too much.
     fn read(
         &self,
-        call: &Call<'_>,
+        env: *mut ErlNifEnv,
         tables: &Tables<'_>,
         commit: &mut Commit<'_, BeamTerm>,
-        most: usize,
-    ) -> Result<usize, Failure> {
-        let mut size = 0;
-        each(self.places, |place, what| {
-            if size > most {
-                return Ok(());
-            }
+        size: &mut Size,
+    ) -> Result<(), Failure> {
+        each(self.read_set, |place, found| {
             let (number, key) = number_and_key(place, tables.len())?;
-            let object = |object| write::object(call, &tables[number], object);
-            let (found, written) = found_and_written(what);
-            if let Some(expected) = expected(found, object)? {
-                size += match &expected {
-                    Expected::Any => 1,
-                    Expected::Objects(objects) => objects.len().max(1),
-                };
+            if let Some(expected) = expected(env, &tables[number], key, found, size)? {
                 commit.expect(number, key, expected);
             }
-            if let Some(written) = written.filter(|_| self.write) {
-                size += change(commit, number, key, written, object, most)?;
+            Ok(())
+        })?;
+        each(self.write_set, |place, written| {
+            let (number, key) = number_and_key(place, tables.len())?;
+            let object = |object| write::object(env, &tables[number], object);
+            let is_list = written.as_cell().is_some() || written == BeamTerm::nil();
+            if !is_list {
+                size.add_term(if written.is_immediate() { key } else { written });
+                if !size.is_over() {
+                    commit.change(number, operation(key, written, object)?);
+                }
+                return Ok(());
             }
+            let mut operations = Vec::new();
+            each_of_list(written, |operation| {
+                size.add_term(operation);
+                if !size.is_over() {
+                    operations.push(operation_of_bag(key, operation, object)?);
+                }
+                Ok(())
+            })?;
+            let in_order = operations.into_iter().rev();
+            in_order.for_each(|operation| commit.change(number, operation));
             Ok(())
         })?;
         each(self.watches, |number, watch| {
             // SAFETY: the watch is named by an argument of the call.
-            let watch = unsafe { resource::borrow::<TableResource>(call.env, watch) };
+            let watch = unsafe { resource::borrow::<TableResource>(env, watch) };
             let watch = watch.ok_or(Failure::BadArg)?;
             let number = index(number, tables.len())?;
             let is_its_watch = watch.origin.as_ref().is_some_and(|origin| {
@@ -275,89 +335,67 @@ impl Ending {
             if !is_its_watch || watch.access.protection() != Protection::Watch {
                 return Err(Failure::BadArg);
             }
-            size += watch.table.watched(call.guard);
-            let is_watch = commit.unchanged(number, &watch.table, call.guard);
+            let guard = &pin();
+            size.add(watch.table.watched(guard));
+            let is_watch = commit.unchanged(number, &watch.table, guard);
             is_watch.then_some(()).ok_or(Failure::BadArg)
-        })?;
-        Ok(size)
+        })
     }
 }
 
-fn found_and_written(what: BeamTerm) -> (BeamTerm, Option<BeamTerm>) {
-    match what.as_tuple() {
-        Some(&[found, written]) => (found, Some(written)),
-        _ => (what, None),
-    }
-}
-
+/// What was found under a key; `None` where it is too much.
 fn expected(
+    env: *mut ErlNifEnv,
+    table: &TableResource,
+    key: BeamTerm,
     found: BeamTerm,
-    object: impl Fn(BeamTerm) -> Answer,
+    size: &mut Size,
 ) -> Result<Option<Expected<BeamTerm>>, Failure> {
-    if found.is_immediate() && found != BeamTerm::nil() {
-        return match found.boolean() {
-            Some(true) => Ok(Some(Expected::Any)),
-            None if found == BeamTerm::from(atoms::unread()) => Ok(None),
-            _ => Err(Failure::BadArg),
-        };
+    if found.is_immediate() {
+        size.add_term(key);
+    }
+    if found == boolean(true) {
+        return Ok(Some(Expected::Any));
     }
     let mut objects = SmallVec::new();
     each_of_list(found, |found| {
-        objects.push(object(found)?);
+        size.add_term(found);
+        if !size.is_over() {
+            objects.push(write::object(env, table, found)?);
+        }
         Ok(())
     })?;
-    Ok(Some(Expected::Objects(objects)))
+    Ok((!size.is_over()).then_some(Expected::Objects(objects)))
 }
 
-/// What is written under a key; answers how many operations it is.
-fn change(
-    commit: &mut Commit<'_, BeamTerm>,
-    number: usize,
+/// What becomes of a key that has one object.
+fn operation(
     key: BeamTerm,
     written: BeamTerm,
     object: impl Fn(BeamTerm) -> Answer,
-    most: usize,
-) -> Result<usize, Failure> {
-    if is_longer(written, most) {
-        return Ok(most.saturating_add(1));
+) -> Result<Operation<BeamTerm>, Failure> {
+    match written == BeamTerm::from(atoms::delete()) {
+        true => Ok(Operation::Delete(key)),
+        false => Ok(Operation::Insert(object(written)?)),
     }
-    let delete = BeamTerm::from(atoms::delete());
-    if written.as_tuple().is_some() {
-        commit.change(number, Operation::Insert(object(written)?));
-        return Ok(1);
-    }
-    if written == delete {
-        commit.change(number, Operation::Delete(key));
-        return Ok(1);
-    }
-    let mut changes = Vec::new();
-    each_of_list(written, |operation| {
-        changes.push(match operation.as_tuple() {
-            Some(&[name, given]) if name == BeamTerm::from(atoms::insert()) => {
-                Operation::Insert(object(given)?)
-            }
-            Some(&[name, given]) if name == BeamTerm::from(atoms::delete_object()) => {
-                Operation::DeleteObject(object(given)?)
-            }
-            _ if operation == delete => Operation::Delete(key),
-            _ => return Err(Failure::BadArg),
-        });
-        Ok(())
-    })?;
-    let count = changes.len();
-    let in_order = changes.into_iter().rev();
-    in_order.for_each(|change| commit.change(number, change));
-    Ok(count)
 }
 
-fn is_longer(mut list: BeamTerm, most: usize) -> bool {
-    for _ in 0..most {
-        match list.as_cell() {
-            Some((_, tail)) => list = tail,
-            None => return false,
+/// One of the changes of a key in a bag.
+fn operation_of_bag(
+    key: BeamTerm,
+    operation: BeamTerm,
+    object: impl Fn(BeamTerm) -> Answer,
+) -> Result<Operation<BeamTerm>, Failure> {
+    match operation.as_tuple() {
+        Some(&[name, given]) if name == BeamTerm::from(atoms::insert()) => {
+            Ok(Operation::Insert(object(given)?))
         }
+        Some(&[name, given]) if name == BeamTerm::from(atoms::delete_object()) => {
+            Ok(Operation::DeleteObject(object(given)?))
+        }
+        _ if operation == BeamTerm::from(atoms::delete()) => Ok(Operation::Delete(key)),
+        _ => Err(Failure::BadArg),
     }
-    list.as_cell().is_some()
 }
 
 /// The table's number and the key.

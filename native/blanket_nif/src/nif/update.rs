@@ -210,7 +210,7 @@ fn update<R>(
         }
         let result = change(elements, keypos)?;
         if table.options.compressed {
-            let object = packed::pack(call, call.tuple(elements), keypos);
+            let object = packed::pack(call.env, call.tuple(elements), keypos);
             *elements = Elements::from_slice(object.as_tuple().unwrap_or_default());
         }
         Ok(result)

@@ -8,6 +8,7 @@ use crate::resource::TableResource;
 use crate::term::BeamTerm;
 use crate::yielding::Slice;
 use blanket_core::BulkMode;
+use rustler::sys::ErlNifEnv;
 
 export! {
     c"insert"/2 = insert;
@@ -26,7 +27,7 @@ fn insert(call: &Call<'_>) -> Answer {
     }
     table
         .table
-        .insert(object(call, &table, given)?, call.guard)?;
+        .insert(object(call.env, &table, given)?, call.guard)?;
     Ok(boolean(true))
 }
 
@@ -38,7 +39,7 @@ fn insert_new(call: &Call<'_>) -> Answer {
     }
     let inserted = table
         .table
-        .insert_new(object(call, &table, given)?, call.guard)?;
+        .insert_new(object(call.env, &table, given)?, call.guard)?;
     Ok(boolean(inserted))
 }
 
@@ -53,7 +54,7 @@ fn delete_object(call: &Call<'_>) -> Answer {
     let slice = Slice::new();
     table
         .table
-        .delete_object(object(call, &table, call.args[1])?, call.guard)?;
+        .delete_object(object(call.env, &table, call.args[1])?, call.guard)?;
     // It may have searched among many objects of one key.
     slice.charge(call);
     Ok(boolean(true))
@@ -71,20 +72,20 @@ fn take(call: &Call<'_>) -> Answer {
     copy_out::list(call, &objects, Part::Object)
 }
 
-/// `term` as an object of `table`: a tuple that has a key, as the table keeps it.
+/// `term`, the caller's, as an object of `table`: a tuple that has a key, as the table keeps it.
 #[inline]
-pub fn object(call: &Call<'_>, table: &TableResource, term: BeamTerm) -> Answer {
+pub fn object(env: *mut ErlNifEnv, table: &TableResource, term: BeamTerm) -> Answer {
     match term.as_tuple() {
-        Some(elements) if elements.len() >= table.table.keypos() => Ok(kept(call, table, term)),
+        Some(elements) if elements.len() >= table.table.keypos() => Ok(kept(env, table, term)),
         _ => Err(Failure::BadArg),
     }
 }
 
 /// An object as `table` keeps it.
 #[inline]
-pub fn kept(call: &Call<'_>, table: &TableResource, object: BeamTerm) -> BeamTerm {
+pub fn kept(env: *mut ErlNifEnv, table: &TableResource, object: BeamTerm) -> BeamTerm {
     match table.options.compressed {
         false => object,
-        true => packed::pack(call, object, table.table.keypos()),
+        true => packed::pack(env, object, table.table.keypos()),
     }
 }

@@ -5,7 +5,7 @@
 
 files =
   ~w(payload plan model operation ledger findings tally gate junk reading) ++
-    ~w(owner writer reader killer world inspection census)
+    ~w(owner writer reader bank clerk auditor killer world inspection census)
 
 for name <- files, do: Code.require_file("#{name}.exs", __DIR__)
 
@@ -46,7 +46,7 @@ defmodule Chaos do
     lanes = Enum.flat_map(tables, & &1.lanes)
 
     "#{length(owners)} owners of #{length(tables)} tables, #{length(lanes)} writers and " <>
-      "#{length(tables)} readers, for #{seconds} s, seed #{seed}\n"
+      "#{length(tables)} readers, and a bank, for #{seconds} s, seed #{seed}\n"
   end
 
   defp rounds(owners, seed, seconds) do

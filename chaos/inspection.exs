@@ -3,7 +3,7 @@ defmodule Chaos.Inspection do
   # and its heir, and all objects are as the ledger has them.
 
   alias Blanket.{Native, Table}
-  alias Chaos.{Findings, Gate, Ledger, Model, Owner, Plan, Reading, Writer}
+  alias Chaos.{Bank, Findings, Gate, Ledger, Model, Owner, Plan, Reading, Writer}
 
   # Seconds after which whoever has not come yet never will.
   @patience 300
@@ -14,6 +14,7 @@ defmodule Chaos.Inspection do
 
     if await_workers(world.workers, now() + @patience) do
       for owner <- world.owners, do: inspect_owner(owner)
+      Bank.inspect()
       inspect_counts(world.owners)
     else
       stuck(world)
@@ -95,10 +96,10 @@ defmodule Chaos.Inspection do
   defp objects(table, reference, lane),
     do: Reading.run(Reading.random_of_all(), reference, table, lane)
 
-  # One table of the library's own is beside them.
+  # The bank's tables are beside them, and one of the library's own.
   defp inspect_counts(owners) do
     tables = owners |> Enum.map(&length(&1.tables)) |> Enum.sum()
-    expect_soon("tables", :all, tables + 1, fn -> length(Table.all()) end)
+    expect_soon("tables", :all, tables + Bank.count() + 1, fn -> length(Table.all()) end)
     expect_soon("tables kept", :all, tables, fn -> length(Native.kept()) end)
     expect_soon("heirs", :all, tables, fn -> Registry.count(Blanket.Registry) end)
     expect_soon("heirs that wait", :all, 0, fn -> Registry.count(Blanket.Waiting) end)
@@ -152,7 +153,7 @@ defmodule Chaos.Inspection do
     waiting_owners(world.owners)
     waiting = Gate.waiting()
 
-    for supervisor <- [world.writers, world.readers],
+    for supervisor <- [world.writers, world.readers, world.clerks, world.auditors],
         {id, pid, _, _} <- Supervisor.which_children(supervisor),
         pid not in waiting do
       Findings.add("stuck", {id, where(pid)})

@@ -13,12 +13,15 @@ defmodule Chaos.Killer do
     kill_owner_and_heir: 60,
     kill_writer: 150,
     kill_reader: 60,
+    kill_clerk: 300,
+    kill_auditor: 60,
     give_to_the_dying: 60,
     rename: 60,
     suspend_owner: 30,
     suspend_heir: 30,
     suspend_writer: 40,
     suspend_reader: 20,
+    suspend_clerk: 40,
     suspend_part: 4,
     collect_garbage: 60,
     fill_mailbox: 15,
@@ -35,7 +38,8 @@ defmodule Chaos.Killer do
   @parts [Blanket.Heir.Supervisor, Blanket.Crier, Blanket.Supervisor, Blanket.Registry]
   @registries [Blanket.Registry, Blanket.Waiting, Blanket.Creating]
 
-  @doc "Starts a killer of what is in `world`: `owners`, and the pids of `supervisors`, `writers`, `readers`."
+  @doc "Starts a killer of what is in `world`: `owners`, and the pids of `supervisors`, `writers`, `readers`,
+  `clerks` and `auditors`."
   def start_link(world, seed) do
     spawn_link(fn ->
       :rand.seed(:exsss, seed)
@@ -90,6 +94,8 @@ defmodule Chaos.Killer do
 
   defp act(:kill_writer, state), do: kill(random_child(state.writers), state)
   defp act(:kill_reader, state), do: kill(random_child(state.readers), state)
+  defp act(:kill_clerk, state), do: kill(random_child(state.clerks), state)
+  defp act(:kill_auditor, state), do: kill(random_child(state.auditors), state)
 
   defp act(:give_to_the_dying, state) do
     owner = Enum.random(state.owners)
@@ -113,6 +119,7 @@ defmodule Chaos.Killer do
   defp act(:suspend_heir, state), do: suspend(random_heir(state), state)
   defp act(:suspend_writer, state), do: suspend(random_child(state.writers), state)
   defp act(:suspend_reader, state), do: suspend(random_child(state.readers), state)
+  defp act(:suspend_clerk, state), do: suspend(random_child(state.clerks), state)
   defp act(:suspend_part, state), do: suspend(Process.whereis(Enum.random(@parts)), state)
 
   defp act(:collect_garbage, state) do

@@ -1,7 +1,18 @@
 defmodule Chaos.Tally do
   # How much was done, to see that it was enough.
 
-  @kinds [:list_inserts_aimed_at, :writes, :writes_unanswered, :reads, :inspections]
+  @kinds [
+    :list_inserts_aimed_at,
+    :writes,
+    :writes_unanswered,
+    :reads,
+    :transactions,
+    :transactions_aborted,
+    :transactions_given_up,
+    :transactions_killed,
+    :audits,
+    :inspections
+  ]
 
   def open, do: :persistent_term.put(__MODULE__, :counters.new(length(@kinds), []))
 

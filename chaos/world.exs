@@ -1,11 +1,13 @@
 defmodule Chaos.World do
   # Owners, writers and readers under supervisors that start them again however often they are killed.
 
-  alias Chaos.{Gate, Ledger, Owner, Reader, Writer}
+  alias Chaos.{Auditor, Bank, Clerk, Gate, Ledger, Owner, Reader, Writer}
 
   @restarts [max_restarts: 1_000_000, max_seconds: 1]
   # Owners of a supervisor.
   @siblings 10
+  @clerks 12
+  @auditors 4
 
   @doc "Starts all, and answers what a killer needs to know."
   def start(owners, seed) do
@@ -14,26 +16,36 @@ defmodule Chaos.World do
     writers = for table <- tables, lane <- table.lanes, do: {Writer, {table, lane, seed}}
     readers = for table <- tables, do: {Reader, {table, seed}}
 
+    clerks = for number <- 1..@clerks, do: {Clerk, {number, seed}}
+    auditors = for number <- 1..@auditors, do: {Auditor, {number, seed}}
+
+    Bank.open(@clerks)
     {:ok, _} = Gate.start_link(nil)
     {:ok, _} = Registry.start_link(keys: :unique, name: Chaos.Names)
     supervise(Chaos.Owners, groups(owners))
     supervise(Chaos.Writers, writers)
     supervise(Chaos.Readers, readers)
+    supervise(Chaos.Clerks, clerks)
+    supervise(Chaos.Auditors, auditors)
 
     %{
       owners: owners,
       supervisors: Chaos.Owners,
       writers: Chaos.Writers,
       readers: Chaos.Readers,
-      workers: length(writers) + length(readers)
+      clerks: Chaos.Clerks,
+      auditors: Chaos.Auditors,
+      workers: length(writers) + length(readers) + @clerks + @auditors
     }
   end
 
   @doc "Ends all processes, which wait at the gate, and deletes their tables."
   def stop(world) do
-    for name <- [world.readers, world.writers, world.supervisors], do: Supervisor.stop(name)
+    workers = [world.auditors, world.clerks, world.readers, world.writers]
+    for name <- workers ++ [world.supervisors], do: Supervisor.stop(name)
     for name <- [Chaos.Names, Gate], do: GenServer.stop(name)
     for {ref, _table, _keep} <- Blanket.Native.kept(), do: delete(ref)
+    Bank.close()
     Ledger.close()
   end
 

@@ -45,10 +45,10 @@ defmodule Blanket.NativeTest do
 
   test "a commit names each table once" do
     table = Table.new(:table, [])
-    places = %{{0, 1} => {:unread, {1, :a}}, {1, 1} => {:unread, {1, :b}}}
+    write_set = %{{0, 1} => {1, :a}, {1, 1} => {1, :b}}
 
     for commit <- [&Native.commit/4, &Native.commit_large/4] do
-      assert_raise ArgumentError, fn -> commit.({table, table}, places, %{}, true) end
+      assert_raise ArgumentError, fn -> commit.({table, table}, %{}, write_set, %{}) end
     end
 
     assert Table.tab2list(table) == []
@@ -56,12 +56,21 @@ defmodule Blanket.NativeTest do
 
   test "a commit looks at no more than can be done at once before it leaves it to a dirty scheduler" do
     table = Table.new(:table, [])
-    places = Map.new(1..1_000, &{&1, :garbage})
+    many = Map.new(1..1_000, &{&1, :garbage})
     operations = List.duplicate({:insert, {1}}, 1_000) ++ [:garbage]
+    objects = List.duplicate({1}, 1_000) ++ [:garbage]
 
-    for places <- [places, %{{0, 1} => {:unread, operations}}] do
-      assert Native.commit({table}, places, %{}, true) == :large
-      assert_raise ArgumentError, fn -> Native.commit_large({table}, places, %{}, true) end
+    for {read_set, write_set} <- [
+          {many, %{}},
+          {%{}, many},
+          {%{{0, 1} => objects}, %{}},
+          {%{}, %{{0, 1} => operations}}
+        ] do
+      assert Native.commit({table}, read_set, write_set, %{}) == :large
+
+      assert_raise ArgumentError, fn ->
+        Native.commit_large({table}, read_set, write_set, %{})
+      end
     end
 
     assert Table.tab2list(table) == []
@@ -75,7 +84,7 @@ defmodule Blanket.NativeTest do
     assert Native.end_watch(watch)
     assert Native.tab2list(watch) == []
     assert Table.tab2list(table) == [{1}]
-    assert_raise ArgumentError, fn -> Native.commit({table}, %{}, %{0 => watch}, false) end
+    assert_raise ArgumentError, fn -> Native.commit({table}, %{}, %{}, %{0 => watch}) end
     assert_raise ArgumentError, fn -> Native.end_watch(table) end
   end
 end

@@ -313,11 +313,8 @@ impl Ending {
                 return Ok(());
             }
             let mut operations = Vec::new();
-            each_of_list(written, |operation| {
-                size.add_term(operation);
-                if !size.is_over() {
-                    operations.push(operation_of_bag(key, operation, object)?);
-                }
+            each_up_to(size, written, |operation| {
+                operations.push(operation_of_bag(key, operation, object)?);
                 Ok(())
             })?;
             let in_order = operations.into_iter().rev();
@@ -358,11 +355,8 @@ fn expected(
         return Ok(Some(Expected::Any));
     }
     let mut objects = SmallVec::new();
-    each_of_list(found, |found| {
-        size.add_term(found);
-        if !size.is_over() {
-            objects.push(write::object(env, table, found)?);
-        }
+    each_up_to(size, found, |found| {
+        objects.push(write::object(env, table, found)?);
         Ok(())
     })?;
     Ok((!size.is_over()).then_some(Expected::Objects(objects)))
@@ -444,6 +438,24 @@ fn each_of_list(
         true => Ok(()),
         false => Err(Failure::BadArg),
     }
+}
+
+/// The same of members that count, up to where they are too much.
+fn each_up_to(
+    size: &mut Size,
+    list: BeamTerm,
+    mut each: impl FnMut(BeamTerm) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut rest = list;
+    while let Some((head, tail)) = rest.as_cell() {
+        size.add_term(head);
+        if size.is_over() {
+            return Ok(());
+        }
+        each(head)?;
+        rest = tail;
+    }
+    each_of_list(rest, |_| Ok(()))
 }
 
 /// Puts the caller in the queue for a turn with these tables, a list: `{turn, whether it has come}`. The turn

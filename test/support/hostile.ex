@@ -80,9 +80,26 @@ defmodule Blanket.Hostile do
     unkeep: 1
   ]
 
+  # Those of transactions that change no object.
+  @around_transactions [
+    use_table: 1,
+    watch: 1,
+    end_watch: 1,
+    join_turn: 1,
+    leave_turn: 1,
+    pass_turn: 0
+  ]
+
+  @commits [commit: 4, commit_large: 4]
+
   @doc "Those of which it is known here what they ought to do."
   @spec known() :: [{atom, arity}]
-  def known, do: @same ++ @searches ++ @reads ++ @ends ++ [exchange: 3, new: 1, remove: 2]
+  def known do
+    @same ++
+      @searches ++
+      @reads ++
+      @ends ++ @around_transactions ++ @commits ++ [exchange: 3, new: 1, remove: 2]
+  end
 
   @doc """
   Makes about `count` calls on tables that are compared with their models after each. Tells how many
@@ -189,7 +206,7 @@ defmodule Blanket.Hostile do
 
   defp fill(table) do
     for key <- HostileTerms.keys(), n <- 1..2 do
-      object = if table.keypos == 1, do: {key, n, n}, else: {n, key, n}
+      object = object(table, key, n)
       Table.insert(table.ref, object)
       :ets.insert(table.twin, object)
     end
@@ -219,21 +236,40 @@ defmodule Blanket.Hostile do
 
   ## A call
 
+  defp call(state, stub) when stub in @commits do
+    {name, _arity} = stub
+    {used, args} = commit_args(state)
+    outcome = outcome!({name, args})
+
+    # One with nothing wrong in it is known to be done, or not.
+    case {outcome, used} do
+      {{:ok, true}, {tables, writes}} ->
+        for {number, key, written} <- writes,
+            do: write_to_twin(Enum.at(tables, number), key, written)
+
+      {{:ok, true}, :mutated} ->
+        for {_, table} <- state.tables, do: follow(table)
+
+      _ ->
+        :ok
+    end
+
+    for {_, table} <- state.tables do
+      consistent!(table.ref, {name, args})
+      same_as_model!(table, {name, args})
+    end
+
+    answered(state, stub, outcome)
+  end
+
   defp call(state, {name, arity}) do
-    args = args(state, arity)
+    args = args(state, {name, arity})
     table = table_of(state, args)
     if table && :ets.info(table.twin, :size) < 10, do: fill(table)
     outcome = outcome!({name, args})
     state = put_in(state.loot, loot(state.loot, outcome))
 
-    state =
-      case outcome do
-        {:ok, _} ->
-          update_in(state.answered, &Map.update(&1, {name, arity}, 1, fn n -> n + 1 end))
-
-        _ ->
-          state
-      end
+    state = answered(state, {name, arity}, outcome)
 
     case {table, outcome} do
       {nil, _} -> state
@@ -245,12 +281,29 @@ defmodule Blanket.Hostile do
   # Nothing is known of the tables here: others change and delete what they like in them.
   defp call_freely(state) do
     {name, arity} = HostileTerms.pick(List.to_tuple(stubs() -- ([new: 1] ++ @ends)))
-    outcome!({name, args(state, arity)})
+    outcome!({name, args(state, {name, arity})})
   end
 
-  defp args(_state, 0), do: []
+  defp answered(state, stub, {:ok, _}),
+    do: update_in(state.answered, &Map.update(&1, stub, 1, fn n -> n + 1 end))
 
-  defp args(state, arity) do
+  defp answered(state, _stub, _outcome), do: state
+
+  defp args(_state, {_name, 0}), do: []
+
+  defp args(state, stub) when stub in @commits, do: elem(commit_args(state), 1)
+
+  defp args(state, {:join_turn, 1}) do
+    refs = for {_, table} <- state.tables, do: table.ref
+    [HostileTerms.pick({refs, Enum.take_random(refs, 2), [], value(state, 1)})]
+  end
+
+  defp args(state, {name, 1}) when name in [:end_watch, :leave_turn] do
+    loot = for term <- state.loot, held <- [term, is_tuple(term) && elem_or_nil(term)], do: held
+    [HostileTerms.pick(List.to_tuple([value(state, 1) | Enum.filter(loot, &is_reference/1)]))]
+  end
+
+  defp args(state, {_name, arity}) do
     first =
       if :rand.uniform(3) > 1,
         do: HostileTerms.pick(List.to_tuple(Map.values(state.tables))).ref,
@@ -258,6 +311,77 @@ defmodule Blanket.Hostile do
 
     [first | for(place <- 2..arity//1, do: value(state, place))]
   end
+
+  # What a turn is answered in.
+  defp elem_or_nil({}), do: nil
+  defp elem_or_nil(tuple), do: elem(tuple, 0)
+
+  # A commit of reads and writes in some tables, now and then with something wrong in it.
+  defp commit_args(state) do
+    tables = state.tables |> Map.values() |> Enum.take_random(:rand.uniform(3))
+    numbered = Enum.with_index(tables)
+    # Of equal keys only one.
+    keys = [0, 2, :a, :b, "a", "ab", {1, 2}, [], String.duplicate("k", 100)]
+    some = fn -> Enum.take_random(keys, :rand.uniform(4) - 1) end
+
+    reads =
+      for {table, number} <- numbered, key <- some.(), into: %{} do
+        objects = :ets.lookup(table.twin, key)
+        found = if :rand.uniform(6) == 1, do: value(state, 2), else: objects
+        {{number, key}, if(objects != [] and :rand.uniform(3) == 1, do: true, else: found)}
+      end
+
+    writes =
+      for {table, number} <- numbered, key <- some.(), do: {number, key, written(table, key)}
+
+    write_set = Map.new(writes, fn {number, key, written} -> {{number, key}, written} end)
+
+    watches =
+      for {table, number} <- numbered, :rand.uniform(3) == 1, into: %{} do
+        watch = Native.watch(table.ref)
+        if :rand.uniform(2) == 1, do: Native.tab2list(watch), else: Native.first(watch)
+        {number, watch}
+      end
+
+    refs = tables |> Enum.map(& &1.ref) |> List.to_tuple()
+    args = [refs, reads, write_set, watches]
+
+    if :rand.uniform(3) == 1 do
+      at = :rand.uniform(4) - 1
+      wrong = &HostileTerms.pick({value(state, 2), HostileTerms.mutate(&1, state.pools)})
+      {:mutated, List.update_at(args, at, wrong)}
+    else
+      {{tables, writes}, args}
+    end
+  end
+
+  defp written(table, key) do
+    object = fn -> table |> object(key, :rand.uniform(3)) end
+
+    if table.type in [:set, :ordered_set] do
+      HostileTerms.pick({object.(), :delete})
+    else
+      for _ <- 1..:rand.uniform(4) do
+        HostileTerms.pick({{:insert, object.()}, {:delete_object, object.()}, :delete})
+      end
+    end
+  end
+
+  defp object(%{keypos: 1}, key, n), do: {key, n, n}
+  defp object(_table, key, n), do: {n, key, n}
+
+  defp write_to_twin(table, key, operations) when is_list(operations) do
+    for operation <- Enum.reverse(operations) do
+      case operation do
+        {:insert, object} -> :ets.insert(table.twin, object)
+        {:delete_object, object} -> :ets.delete_object(table.twin, object)
+        :delete -> :ets.delete(table.twin, key)
+      end
+    end
+  end
+
+  defp write_to_twin(table, key, :delete), do: :ets.delete(table.twin, key)
+  defp write_to_twin(table, _key, object), do: :ets.insert(table.twin, object)
 
   # What is right for most stubs in that place comes more often than other values.
   defp value(state, place) do

@@ -1,5 +1,5 @@
 # How long a call keeps its scheduler from all others: bin/longest [OBJECTS] [TYPE]..., 10 million
-# by default, and sets, ordered sets and bags.
+# by default, and sets, ordered sets, bags and transactions.
 #
 # The VM runs one scheduler, and on it the worker that makes the calls and a process that does nothing but
 # note when it runs. As these two take turns, the time between two of its turns is what the worker
@@ -12,7 +12,7 @@
 # objects takes its time, whoever made them.
 
 defmodule Longest do
-  alias Blanket.Table
+  alias Blanket.{Native, Table}
 
   @list 1_000_000
 
@@ -20,8 +20,9 @@ defmodule Longest do
     IO.puts("#{objects} objects                              worst    above 1 ms  long_schedule")
     row("nothing", fn -> :ok end, fn _ -> spin(200_000_000) end)
 
-    for type <- types, do: calls(type, objects)
+    for type <- types -- [:transactions], do: calls(type, objects)
     if :bag in types, do: run()
+    if :transactions in types, do: transactions()
   end
 
   defp calls(type, objects) do
@@ -94,6 +95,44 @@ defmodule Longest do
     end)
 
     row("take", fn -> :ok end, fn _ -> Table.take(table, :key) end)
+  end
+
+  # Commits of as many operations as are made in one go, of small objects and of large ones. To read a large
+  # object copies it, so it is read before the clock runs.
+  defp transactions do
+    IO.puts("transactions")
+    table = Table.new(:transactions, [:public])
+    small = fn -> for i <- 1..60, do: {i, i} end
+
+    row("60 small objects, a thousand times", small, fn objects ->
+      each(1, 1000, fn _ -> write(table, objects) end)
+    end)
+
+    for {size, cells} <- [{"2 KB", 125}, {"100 KB", 6_250}, {"1 MB", 62_500}] do
+      objects = fn -> for i <- 1..60, do: {i, Enum.to_list(1..cells)} end
+      row("60 objects of #{size}", objects, &write(table, &1))
+
+      read_set = fn -> Map.new(objects.(), &{{0, elem(&1, 0)}, [&1]}) end
+      row("the same, read", read_set, &commit(table, &1))
+    end
+
+    binaries = fn -> for i <- 1..60, do: {i, :binary.copy("a", 1_000_000)} end
+    row("60 binaries of 1 MB", binaries, &write(table, &1))
+    compressed = Table.new(:transactions, [:public, :compressed])
+    objects = fn -> for i <- 1..60, do: {i, Enum.to_list(1..6_250)} end
+    row("60 objects of 100 KB, compressed", objects, &write(compressed, &1))
+  end
+
+  defp write(table, objects) do
+    {:ok, _} =
+      Blanket.transaction(fn tx ->
+        for object <- objects, do: Blanket.Transaction.insert(tx, table, object)
+      end)
+  end
+
+  defp commit(table, read_set) do
+    with :large <- Native.commit({table}, read_set, %{}, %{}),
+         do: Native.commit_large({table}, read_set, %{}, %{})
   end
 
   defp fill(table, objects) do
@@ -274,4 +313,4 @@ end
   end
 
 types = for type <- types, do: String.to_existing_atom(type)
-Longest.main(objects, if(types == [], do: [:set, :ordered_set, :bag], else: types))
+Longest.main(objects, if(types == [], do: [:set, :ordered_set, :bag, :transactions], else: types))

@@ -4,6 +4,9 @@ Code.require_file("native/mix_compiler.exs", __DIR__)
 defmodule Blanket.MixProject do
   use Mix.Project
 
+  # Of PropEr, for the tests, and of Mnesia, which whoever uses it starts.
+  @optional_modules ~w(proper proper_arith mnesia mnesia_schema mnesia_ext_sup mnesia_lib mnesia_monitor)a
+
   def project do
     [
       app: :blanket,
@@ -12,7 +15,8 @@ defmodule Blanket.MixProject do
       compilers: [:blanket_nif | Mix.compilers()],
       elixirc_paths: elixirc_paths(Mix.env()),
       test_ignore_filters: ["test/browser.exs", "test/fuzz.exs"],
-      elixirc_options: [no_warn_undefined: [:proper, :proper_arith]],
+      elixirc_options: [no_warn_undefined: @optional_modules],
+      xref: [exclude: @optional_modules],
       start_permanent: Mix.env() == :prod,
       deps: [],
       name: "Blanket",

@@ -9,3 +9,7 @@ end
 # Owners die by the thousand here, and pages come and go.
 for module <- [Blanket.Events, Blanket.Inspector.Web.Server],
     do: Logger.put_module_level(module, :warning)
+
+# Some releases of Mix hide the applications of OTP that a project does not depend on.
+if function_exported?(Mix, :ensure_application!, 1),
+  do: apply(Mix, :ensure_application!, [:mnesia])

@@ -74,7 +74,7 @@ defmodule Blanket.Native do
   def count(_table), do: not_loaded()
 
   # Transactions: use_table answers what a transaction has to know of a table, commit `:large` where commit_large
-  # is to be asked, join_turn whether the turn has come.
+  # is to be asked, that `:held_back` where a turn lasts, join_turn whether the turn has come.
   def use_table(_table), do: not_loaded()
   def watch(_table), do: not_loaded()
   def end_watch(_watch), do: not_loaded()

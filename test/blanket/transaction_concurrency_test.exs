@@ -288,6 +288,43 @@ defmodule Blanket.TransactionConcurrencyTest do
     assert Task.await(Task.async(fn -> Table.insert(other, {1, 1}) end))
   end
 
+  test "a large commit that is held back waits on no scheduler, and is done after the turn" do
+    table = Table.new(:busy, [:public])
+    write_set = for key <- 1..1000, into: %{}, do: {{0, key}, {key, 0}}
+    parent = self()
+
+    # A turn that takes too long holds nobody back.
+    held_back = fn ->
+      holder =
+        spawn(fn ->
+          {turn, true} = wait_for_turn([table])
+          send(parent, :closed)
+          receive do: (:leave -> Native.leave_turn(turn))
+        end)
+
+      assert_receive :closed, 60_000
+      {holder, Native.commit_large({table}, %{}, write_set, %{})}
+    end
+
+    {holder, :held_back} =
+      Stream.repeatedly(held_back)
+      |> Enum.find(fn {holder, answer} ->
+        answer == :held_back or send(holder, :leave) != :leave
+      end)
+
+    writer =
+      Task.async(fn ->
+        Blanket.transaction(fn tx ->
+          for key <- 1..1000, do: Transaction.insert(tx, table, {key, 1})
+        end)
+      end)
+
+    send(holder, :leave)
+    assert {:ok, _} = Task.await(writer, :infinity)
+    assert Table.match_object(table, {:_, 0}) == []
+    assert Table.info(table, :size) == 1000
+  end
+
   defp wait_for_turn(tables) do
     case Native.join_turn(tables) do
       {turn, true} ->

@@ -87,7 +87,14 @@ defmodule Blanket.Transaction.Runner do
       tables = references |> :lists.reverse() |> List.to_tuple()
 
       with :large <- Native.commit(tables, read_set, write_set, watches),
-           do: Native.commit_large(tables, read_set, write_set, watches)
+           do: commit_large(tables, read_set, write_set, watches)
+    end
+  end
+
+  defp commit_large(tables, read_set, write_set, watches) do
+    with :held_back <- Native.commit_large(tables, read_set, write_set, watches) do
+      Process.sleep(1)
+      commit_large(tables, read_set, write_set, watches)
     end
   end
 

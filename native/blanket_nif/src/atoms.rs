@@ -41,6 +41,7 @@ rustler::atoms! {
     read,
     write,
     large,
+    held_back,
     turn = "$blanket_turn",
     insert,
     delete,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use blanket_core::{Commit, Expected, Operation, pin};
 use rustler::sys::ErlNifEnv;
-use rustler::{Env, NifResult, Term};
+use rustler::{Atom, Env, NifResult, Term};
 use smallvec::SmallVec;
 
 use super::lifecycle::kind_atom;
@@ -154,7 +154,8 @@ impl Size {
     }
 }
 
-/// The same for many operations, all of which happen at one instant.
+/// The same for many operations, all of which happen at one instant; or `held_back` while a turn lasts, which
+/// is not waited for here: who has the turn may need this scheduler.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn commit_large<'a>(
     env: Env<'a>,
@@ -162,11 +163,13 @@ fn commit_large<'a>(
     read_set: Term<'a>,
     write_set: Term<'a>,
     watches: Term<'a>,
-) -> NifResult<bool> {
+) -> NifResult<Atom> {
     let args = [tables, read_set, write_set, watches].map(BeamTerm::from);
     match try_commit_large(env.as_c_arg(), &args) {
-        Ok(committed) => Ok(committed),
-        Err(_) => Err(rustler::Error::BadArg),
+        Ok(true) => Ok(atoms::yes()),
+        Ok(false) => Ok(atoms::no()),
+        Err(Failure::Contended) => Ok(atoms::held_back()),
+        Err(Failure::BadArg) => Err(rustler::Error::BadArg),
     }
 }
 
@@ -185,13 +188,7 @@ fn try_commit_large(env: *mut ErlNifEnv, args: &[BeamTerm]) -> Result<bool, Fail
         };
         ending.may(&call, &tables)
     };
-    let allowed = loop {
-        match may() {
-            Err(Failure::Contended) => thread::sleep(PAUSE),
-            allowed => break allowed?,
-        }
-    };
-    if !allowed {
+    if !may()? {
         return Ok(false);
     }
     let mut commit = Commit::new();

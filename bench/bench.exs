@@ -3,7 +3,7 @@
 support = ~w(data loops statistics machine quiet workload shape row runner)
 
 workloads =
-  ~w(reads writes whole searches bags together scale tables memory snapshots transactions handover floor)
+  ~w(reads writes whole searches bags together scale tables memory snapshots transactions mnesia handover floor)
 
 report = ~w(figures terminal json svg)
 
@@ -57,6 +57,7 @@ defmodule Bench do
     Bench.Workloads.Memory,
     Bench.Workloads.Snapshots,
     Bench.Workloads.Transactions,
+    Bench.Workloads.Mnesia,
     Bench.Workloads.Handover,
     Bench.Workloads.Floor
   ]

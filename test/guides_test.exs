@@ -92,6 +92,11 @@ defmodule Blanket.GuidesTest do
     run(blocks("guides/snapshots-and-transactions.md"))
   end
 
+  test "More than one machine" do
+    run(blocks("guides/more-than-one-machine.md"))
+    assert :mnesia.stop() == :stopped
+  end
+
   test "Moving from ETS" do
     [before, afterwards | others] = blocks("guides/moving-from-ets.md")
     sessions = Sessions

@@ -203,9 +203,10 @@ defmodule Blanket.MnesiaTest do
       tables = for kind <- @kinds, do: MnesiaPrograms.table(:people, kind)
       run(bob, :start_writing, [tables])
       Cluster.kill(cid)
+      create(ann, :others, :blanket_copies, [ann.node, bob.node])
       cid = Cluster.revive(cid, [ann, bob])
       run(cid, :start, [])
-      run(cid, :await, [tables])
+      run(cid, :await, [[:others_blanket_copies | tables]])
       written = run(bob, :stop_writing, [])
 
       same = await_same([ann, bob, cid], @kinds)

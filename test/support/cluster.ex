@@ -21,7 +21,7 @@ defmodule Blanket.Test.Cluster do
     {:ok, peer, node} =
       :peer.start_link(%{
         name: :"#{name}-#{System.pid()}",
-        host: '127.0.0.1',
+        host: ~c"127.0.0.1",
         longnames: true,
         connection: :standard_io,
         wait_boot: 60_000,
@@ -37,11 +37,11 @@ defmodule Blanket.Test.Cluster do
   defp arguments(dir) do
     own = for path <- :code.get_path(), not List.starts_with?(path, :code.root_dir()), do: path
 
-    Enum.flat_map(own, &['-pa', &1]) ++
-      ['-setcookie', 'blanket', '-connect_all', 'false', '+S', '2'] ++
-      ['-kernel', 'prevent_overlapping_partitions', 'false'] ++
-      ['-kernel', 'dist_auto_connect', 'never', '-kernel', 'logger_level', 'critical'] ++
-      ['-mnesia', 'dir', to_charlist(inspect(dir))]
+    Enum.flat_map(own, &[~c"-pa", &1]) ++
+      [~c"-setcookie", ~c"blanket", ~c"-connect_all", ~c"false", ~c"+S", ~c"2"] ++
+      [~c"-kernel", ~c"prevent_overlapping_partitions", ~c"false"] ++
+      [~c"-kernel", ~c"dist_auto_connect", ~c"never", ~c"-kernel", ~c"logger_level", ~c"critical"] ++
+      [~c"-mnesia", ~c"dir", to_charlist(inspect(dir))]
   end
 
   def call(member, module, function, arguments),

@@ -74,10 +74,10 @@ defmodule ShoppingCartTest do
     {:ok, peer, _node} =
       :peer.start_link(%{
         name: :"#{name}-#{System.pid()}",
-        host: '127.0.0.1',
+        host: ~c"127.0.0.1",
         longnames: true,
         connection: :standard_io,
-        args: Enum.flat_map(own, &['-pa', &1]) ++ ['-setcookie', 'shop']
+        args: Enum.flat_map(own, &[~c"-pa", &1]) ++ [~c"-setcookie", ~c"shop"]
       })
 
     {:ok, _} = call(peer, Application, :ensure_all_started, [:shopping_cart])

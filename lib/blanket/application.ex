@@ -35,6 +35,10 @@ defmodule Blanket.Application do
     )
   end
 
+  # What is on its way to disk gets there.
+  @impl true
+  def stop(_state), do: Blanket.Native.durable_flush_all()
+
   @doc false
   # Gives every kept table its heir, whenever the supervisor of the heirs has started.
   def recover do

@@ -9,7 +9,7 @@ defmodule Blanket.Events do
   require Logger
 
   alias Blanket.Inspector.Words
-  alias Blanket.Native
+  alias Blanket.{Native, Telemetry}
 
   @remembered 200
 
@@ -107,7 +107,7 @@ defmodule Blanket.Events do
     metadata = Map.merge(about(ref, table, keep, info), metadata)
     text = text(event, figures, metadata)
     Logger.log(level(event), text, domain: [:blanket])
-    execute(event, figures, metadata)
+    Telemetry.execute(name(event), figures, metadata)
     time = DateTime.from_unix!(time, :native)
     told = %{number: state.number + 1, time: time, event: event, table: table, text: text}
     {:noreply, %{number: told.number, told: Enum.take([told | state.told], @remembered)}}
@@ -131,17 +131,6 @@ defmodule Blanket.Events do
 
   defp figures(:claimed, info), do: %{size: info.size, hand_overs: info.hand_overs}
   defp figures(_event, info), do: %{size: info.size}
-
-  # It is no dependency, and a module that is not loaded has no handlers attached.
-  defp execute(event, figures, metadata) do
-    if function_exported?(:telemetry, :execute, 3),
-      do: Function.capture(:telemetry, :execute, 3).(name(event), figures, metadata)
-  catch
-    kind, reason ->
-      Logger.error(
-        ":telemetry.execute failed: " <> Exception.format(kind, reason, __STACKTRACE__)
-      )
-  end
 
   defp name(:restarted), do: [:blanket, :heir, :restarted]
   defp name(event), do: [:blanket, :table, event]

@@ -84,6 +84,18 @@ defmodule Blanket.Native do
   def leave_turn(_turn), do: not_loaded()
   def pass_turn(), do: not_loaded()
 
+  # Durable tables: see native/blanket_nif/src/nif/durable.rs.
+  def durable_open(_settings), do: not_loaded()
+  def durable_load(_opening), do: not_loaded()
+  def durable_close(_opening), do: not_loaded()
+  def new_durable(_settings, _opening), do: not_loaded()
+  def durable_closing(_path), do: not_loaded()
+  def durable_ask(_table, _reference), do: not_loaded()
+  def durable_flush_all(), do: not_loaded()
+  def durable_backup(_table, _path), do: not_loaded()
+  def durable_restore(_from, _to), do: not_loaded()
+  def durable_verify(_path), do: not_loaded()
+
   # Kept tables.
   def keep(_table, _ref, _data), do: not_loaded()
   def kept(_ref), do: not_loaded()

@@ -53,6 +53,26 @@ defmodule Blanket.Table do
   compressed ones above took 6 to 30 µs, to insert one 6 to 90 µs. Keys are never compressed, nor are
   objects with references, ports, funs or a float zero.
 
+  ## Durable tables
+
+  A table with the option `{:durable, path}` or `{:durable, path, options}` survives the node. It is read
+  from its file when it is created, and from then on in memory, like any other; its changes are written
+  to the file. Another table, or another program, cannot open the file meanwhile. What is written when,
+  the options say:
+
+    * `sync: {:interval, milliseconds}`: what was changed is written after so long at the latest, and
+      as long as writing it takes. What was changed last is lost with the node. This is the default, with 100;
+    * `sync: :always`: a call that changes the table returns when its change is on disk. Many processes
+      share one write, so that it is many that make a table fast;
+    * `sync: :manual`: what was changed is written when `flush/1` is called, and when the table is deleted;
+    * `progress: fun`: the function is called with the keys that were read and those that there are, again
+      and again while the table is being read, by the process that creates it.
+
+  After a crash the file has each change as a whole or not at all: a list that was inserted, what
+  `select_delete/2` has deleted, what a transaction has changed in one table. When the file cannot be written,
+  the table can be read; changes are refused, but for those with `sync: :manual`, until it can be written
+  again. The guide [Durable tables](durable-tables.html) says more.
+
   ## Errors
 
   All functions fail with `:badarg`, in Elixir an `ArgumentError`, as those of `:ets` do, and the error
@@ -65,7 +85,9 @@ defmodule Blanket.Table do
   """
 
   alias Blanket.{Heir, Native}
-  alias Blanket.Table.{Binaries, Error, MatchSpec, Options, QLC, Show, Snapshot}
+  import Blanket.Table.Durable, only: [settled: 2]
+
+  alias Blanket.Table.{Binaries, Durable, Error, MatchSpec, Options, QLC, Show, Snapshot}
   alias Blanket.Table.File, as: TableFile
 
   @typedoc "A table: its reference, or the name of a named one. What only reads takes a snapshot, too."
@@ -89,11 +111,18 @@ defmodule Blanket.Table do
           | :named_table
           | :compressed
           | {:keypos, pos_integer}
+          | {:durable, Path.t()}
+          | {:durable, Path.t(), [durable_option]}
           | {:heir, pid, term}
           | {:heir, pid | :none | :immortal}
           | {:read_concurrency, boolean}
           | {:write_concurrency, boolean | :auto}
           | {:decentralized_counters, boolean}
+
+  @typedoc "How a durable table is opened and written: see [Durable tables](#module-durable-tables)."
+  @type durable_option ::
+          {:sync, :always | {:interval, milliseconds :: pos_integer} | :manual}
+          | {:progress, (loaded :: non_neg_integer, keys :: non_neg_integer -> term)}
 
   @typedoc "What to add to which element: see `update_counter/3`."
   @type counter_operation ::
@@ -129,6 +158,9 @@ defmodule Blanket.Table do
       `{:heir, :none}` (the default): the table is deleted;
     * `{:heir, :immortal}`: the table outlives its owner with no process at all. `info/2` then shows the
       owner `:none`, and any process may `claim/1` it. `:ets` has nothing like it;
+    * `{:durable, path}`, `{:durable, path, options}`: the table has a file, from which it is read when it
+      is created, and to which its changes are written; see [Durable tables](#module-durable-tables).
+      `:ets` has nothing like it;
     * `:compressed`: objects of 128 bytes to 128 KB are kept compressed, where that makes them smaller
       by a quarter at least; see [Compressed tables](#module-compressed-tables);
     * `{:read_concurrency, boolean}`, `{:write_concurrency, boolean | :auto}`,
@@ -143,17 +175,23 @@ defmodule Blanket.Table do
   @spec new(atom, [option]) :: table
   def new(name, options) do
     case Options.read(options) do
-      {:ok, settings} -> Native.new(Options.settings(name, settings))
-      {:error, _} -> :erlang.error(:badarg)
+      {:ok, %{durable: nil} = settings} -> Native.new(Options.settings(name, settings))
+      {:ok, settings} when is_atom(name) -> Durable.new(name, settings)
+      _ -> :erlang.error(:badarg)
     end
   catch
     :error, :badarg -> badarg([name, options])
+  else
+    {:error, reason} -> :erlang.error(:badarg, [name, options], error_info: Error.of(2, reason))
+    table -> table
   end
 
   @doc """
   Deletes the table.
 
-  The name is free and every process is refused at once; the memory is given back in the background.
+  The name is free and every process is refused at once; the memory is given back in the background. A
+  durable table is written to its file first, which stays. If it cannot be written, the call fails, and the table
+  is what it was.
 
       iex> table = Blanket.Table.new(:short, [])
       iex> Blanket.Table.delete(table)
@@ -163,9 +201,107 @@ defmodule Blanket.Table do
   """
   @spec delete(table) :: true
   def delete(table) do
-    tell_heir(Native.delete_table(table))
+    case Native.delete_table(table) do
+      :"$blanket_unsynced" -> Durable.settle(table, true) && delete(table)
+      {:closing, path, whose_heir} -> Durable.await_close(path) && tell_heir(whose_heir)
+      whose_heir -> tell_heir(whose_heir)
+    end
   catch
     :error, :badarg -> badarg([table])
+  end
+
+  @doc ~S"""
+  Writes what was changed in a durable table so far to its file, and waits until it is on disk.
+
+  Of a table that is not durable there is nothing to write. `{:error, reason}`, as `:file` names reasons,
+  tells that it could not be written; it is not lost then, but written with what is changed next.
+
+      iex> path = Path.join(System.tmp_dir!(), "doctest-#{System.unique_integer([:positive])}")
+      iex> table = Blanket.Table.new(:numbers, [{:durable, path, sync: :manual}])
+      iex> Blanket.Table.insert(table, {1, "one"})
+      iex> Blanket.Table.flush(table)
+      :ok
+      iex> Blanket.Table.delete(table)
+      iex> File.rm(path)
+      :ok
+  """
+  @spec flush(table) :: :ok | {:error, term}
+  def flush(table) do
+    Durable.flush(table)
+  catch
+    :error, :badarg -> badarg([table])
+  end
+
+  @doc ~S"""
+  Writes all objects of a table to a new file, as they are at one instant, while others go on changing them.
+
+  The table need not be durable, and may be a snapshot. The file is there as a whole or not at all; it is one
+  that a durable table can be opened with. Answers how many objects there are, or `{:error, reason}`, which is
+  `:eexist` where there is a file.
+
+      iex> path = Path.join(System.tmp_dir!(), "doctest-#{System.unique_integer([:positive])}")
+      iex> table = Blanket.Table.new(:numbers, [])
+      iex> Blanket.Table.insert(table, for(number <- 1..100, do: {number}))
+      iex> Blanket.Table.backup(table, path)
+      {:ok, 100}
+      iex> Blanket.Table.verify(path)
+      {:ok, %{type: :set, keypos: 1, keys: 100, objects: 100}}
+      iex> File.rm(path)
+      :ok
+  """
+  @spec backup(table | snapshot, Path.t()) :: {:ok, non_neg_integer} | {:error, term}
+  def backup(table, path) do
+    Native.durable_backup(table, IO.chardata_to_string(path))
+  catch
+    :error, :badarg -> badarg([table, path])
+  end
+
+  @doc ~S"""
+  Copies a file that `backup/2` has made, or a durable table's that is not open, to where a durable table is
+  going to be opened, after a look at all of it.
+
+  There must be no file of that name: `{:error, :eexist}`. One that was damaged is not copied. The copy is
+  there as a whole or not at all.
+
+      iex> [backup, path] = for name <- ["backup", "table"], do: Path.join(System.tmp_dir!(), "doctest-#{name}-#{System.unique_integer([:positive])}")
+      iex> table = Blanket.Table.new(:numbers, [])
+      iex> Blanket.Table.insert(table, {1, "one"})
+      iex> Blanket.Table.backup(table, backup)
+      iex> Blanket.Table.restore(backup, path)
+      :ok
+      iex> restored = Blanket.Table.new(:numbers, [{:durable, path}])
+      iex> Blanket.Table.tab2list(restored)
+      [{1, "one"}]
+      iex> Blanket.Table.delete(restored)
+      iex> Enum.each([backup, path], &File.rm!/1)
+  """
+  @spec restore(Path.t(), Path.t()) :: :ok | {:error, term}
+  def restore(backup, path) do
+    Durable.when_closed(fn ->
+      Native.durable_restore(IO.chardata_to_string(backup), IO.chardata_to_string(path))
+    end)
+  end
+
+  @doc """
+  Looks at all of a durable table's file, which nobody has open, or a backup: whether it is what was
+  written there.
+
+      iex> Blanket.Table.verify("/no/such/file")
+      {:error, :enoent}
+  """
+  @spec verify(Path.t()) ::
+          {:ok,
+           %{
+             type: :set | :ordered_set | :bag | :duplicate_bag,
+             keypos: pos_integer,
+             keys: non_neg_integer,
+             objects: non_neg_integer
+           }}
+          | {:error, term}
+  def verify(path) do
+    with {:ok, {type, keypos, keys, objects}} <-
+           Durable.when_closed(fn -> Native.durable_verify(IO.chardata_to_string(path)) end),
+         do: {:ok, %{type: type, keypos: keypos, keys: keys, objects: objects}}
   end
 
   @doc """
@@ -263,6 +399,9 @@ defmodule Blanket.Table do
     * `:safe_fixed`: `false`, or `{since, [{pid, times}]}`, where `since` is the time of the first
       fixation as `:erlang.timestamp/0` tells it;
     * `:safe_fixed_monotonic_time`: the same with the time of `:erlang.monotonic_time/0`;
+    * `:durable`: `false`, or of a durable table a map of the `:path` of its file, of `:sync` as it was
+      given, and of `:state`, which is `:ok`, or `{:error, reason}` when what was changed last could not
+      be written;
     * `:binary`: `{id, size, references}` of every binary that the table keeps outside the heap, for
       debugging. It copies one portion of the table after another.
 
@@ -283,6 +422,9 @@ defmodule Blanket.Table do
       facts when item in [:fixed, :safe_fixed, :safe_fixed_monotonic_time] ->
         fixation(item, facts)
 
+      facts when item == :durable ->
+        durable(facts.durable)
+
       _facts when item == :binary ->
         Binaries.of(table)
 
@@ -299,6 +441,12 @@ defmodule Blanket.Table do
 
   defp fact(table, :size, %{snapshot: true}), do: Native.count(table)
   defp fact(_table, item, facts), do: :erlang.map_get(item, facts)
+
+  defp durable(false), do: false
+  defp durable({path, sync, state}), do: %{path: path, sync: sync(sync), state: state}
+
+  defp sync(milliseconds) when is_integer(milliseconds), do: {:interval, milliseconds}
+  defp sync(sync), do: sync
 
   defp fixation(:fixed, %{fixations: fixations}), do: fixations != false
   defp fixation(_item, %{fixations: false}), do: false
@@ -419,7 +567,7 @@ defmodule Blanket.Table do
   """
   @spec insert(table, object | [object]) :: true
   def insert(table, object_or_objects) do
-    Native.insert(table, object_or_objects)
+    settled(table, Native.insert(table, object_or_objects))
   catch
     :error, :badarg -> badarg([table, object_or_objects])
   end
@@ -439,7 +587,7 @@ defmodule Blanket.Table do
   """
   @spec insert_new(table, object | [object]) :: boolean
   def insert_new(table, object_or_objects) do
-    Native.insert_new(table, object_or_objects)
+    settled(table, Native.insert_new(table, object_or_objects))
   catch
     :error, :badarg -> badarg([table, object_or_objects])
   end
@@ -456,7 +604,7 @@ defmodule Blanket.Table do
   """
   @spec delete(table, term) :: true
   def delete(table, key) do
-    Native.delete(table, key)
+    settled(table, Native.delete(table, key))
   catch
     :error, :badarg -> badarg([table, key])
   end
@@ -476,7 +624,7 @@ defmodule Blanket.Table do
   """
   @spec delete_many(table, [term]) :: true
   def delete_many(table, keys) do
-    Native.delete_many(table, keys)
+    settled(table, Native.delete_many(table, keys))
   catch
     :error, :badarg -> badarg([table, keys])
   end
@@ -493,7 +641,7 @@ defmodule Blanket.Table do
   """
   @spec delete_object(table, object) :: true
   def delete_object(table, object) do
-    Native.delete_object(table, object)
+    settled(table, Native.delete_object(table, object))
   catch
     :error, :badarg -> badarg([table, object])
   end
@@ -510,7 +658,7 @@ defmodule Blanket.Table do
   """
   @spec delete_all_objects(table) :: true
   def delete_all_objects(table) do
-    Native.delete_all_objects(table)
+    settled(table, Native.delete_all_objects(table))
   catch
     :error, :badarg -> badarg([table])
   end
@@ -529,7 +677,7 @@ defmodule Blanket.Table do
   """
   @spec take(table, term) :: [object]
   def take(table, key) do
-    Native.take(table, key)
+    settled(table, Native.take(table, key))
   catch
     :error, :badarg -> badarg([table, key])
   end
@@ -552,7 +700,7 @@ defmodule Blanket.Table do
   @spec update_counter(table, term, integer | counter_operation | [counter_operation]) ::
           integer | [integer]
   def update_counter(table, key, operations) do
-    Native.update_counter(table, key, operations)
+    settled(table, Native.update_counter(table, key, operations))
   catch
     :error, :badarg -> badarg([table, key, operations])
   end
@@ -571,7 +719,7 @@ defmodule Blanket.Table do
   @spec update_counter(table, term, integer | counter_operation | [counter_operation], object) ::
           integer | [integer]
   def update_counter(table, key, operations, default) do
-    Native.update_counter(table, key, operations, default)
+    settled(table, Native.update_counter(table, key, operations, default))
   catch
     :error, :badarg -> badarg([table, key, operations, default])
   end
@@ -591,7 +739,7 @@ defmodule Blanket.Table do
   """
   @spec update_element(table, term, {pos_integer, term} | [{pos_integer, term}]) :: boolean
   def update_element(table, key, elements) do
-    Native.update_element(table, key, elements)
+    settled(table, Native.update_element(table, key, elements))
   catch
     :error, :badarg -> badarg([table, key, elements])
   end
@@ -610,7 +758,7 @@ defmodule Blanket.Table do
   @spec update_element(table, term, {pos_integer, term} | [{pos_integer, term}], object) ::
           boolean
   def update_element(table, key, elements, default) do
-    Native.update_element(table, key, elements, default)
+    settled(table, Native.update_element(table, key, elements, default))
   catch
     :error, :badarg -> badarg([table, key, elements, default])
   end
@@ -630,7 +778,7 @@ defmodule Blanket.Table do
   """
   @spec compare_and_swap(table, object, object) :: boolean
   def compare_and_swap(table, old, new) do
-    Native.compare_and_swap(table, old, new)
+    settled(table, Native.compare_and_swap(table, old, new))
   catch
     :error, :badarg -> badarg([table, old, new])
   end
@@ -683,7 +831,8 @@ defmodule Blanket.Table do
   defp find_or_insert(table, key, default, fun) when is_tuple(default) and is_function(fun, 1) do
     with :error <- Native.fetch(table, key) do
       object = put_elem(default, Native.info(table).keypos - 1, key)
-      if Native.insert_new(table, object), do: {:inserted, object}, else: :changed
+      inserted? = settled(table, Native.insert_new(table, object))
+      if inserted?, do: {:inserted, object}, else: :changed
     else
       {:ok, object} -> {:found, object}
     end
@@ -695,7 +844,7 @@ defmodule Blanket.Table do
   defp find_or_insert(_table, _key, _default, _fun), do: :badarg
 
   defp swap(table, old, new) do
-    Native.compare_and_swap(table, old, new)
+    settled(table, Native.compare_and_swap(table, old, new))
   catch
     :error, :badarg -> :badarg
   end
@@ -1004,7 +1153,7 @@ defmodule Blanket.Table do
   """
   @spec match_delete(table, match_pattern) :: true
   def match_delete(table, pattern) do
-    MatchSpec.select_delete(table, [{pattern, [], [true]}])
+    settled(table, MatchSpec.select_delete(table, [{pattern, [], [true]}]))
     true
   catch
     :error, :badarg -> badarg([table, pattern])
@@ -1152,7 +1301,7 @@ defmodule Blanket.Table do
   """
   @spec select_delete(table, match_spec) :: non_neg_integer
   def select_delete(table, match_spec) do
-    MatchSpec.select_delete(table, match_spec)
+    settled(table, MatchSpec.select_delete(table, match_spec))
   catch
     :error, :badarg -> badarg([table, match_spec])
   end
@@ -1177,7 +1326,7 @@ defmodule Blanket.Table do
   """
   @spec select_replace(table, match_spec) :: non_neg_integer
   def select_replace(table, match_spec) do
-    MatchSpec.select_replace(table, match_spec)
+    settled(table, MatchSpec.select_replace(table, match_spec))
   catch
     :error, :badarg -> badarg([table, match_spec])
   end

@@ -15,15 +15,20 @@ defmodule Blanket.Telemetry do
   | `[:blanket, :table, :claimed]`    | `Blanket.claim_table/2` answered a table                     | `:hand_overs`, `:size`             | `:to`, `:created`                            |
   | `[:blanket, :table, :abandoned]`  | `Blanket.abandon_table/2`: the table is kept no longer       | `:size`                            | `:from`                                      |
   | `[:blanket, :table, :deleted]`    | the table was deleted, or went with its transient owner      |                                    | `:from`, `:reason`                           |
+  | `[:blanket, :table, :loading]`    | some more of a durable table was read from its file          | `:loaded`, `:keys`                 | only `:path`                                 |
+  | `[:blanket, :table, :loaded]`     | a durable table was read, and created                        | `:keys`, `:duration`               | only `:table`, `:path`                       |
   | `[:blanket, :heir, :restarted]`   | an heir was started in place of one that died                | `:size`                            | `:heir`                                      |
 
   The measurements:
 
     * `:size` – how many objects the table holds;
-    * `:duration` – for how long the table was an orphan, in native time units;
+    * `:duration` – for how long the table was an orphan, or how long it took to read it, in native time
+      units;
+    * `:loaded`, `:keys` – the keys that were read, and those that there are in the file;
     * `:hand_overs` – how often the table has gone from one process to another, this time included.
 
-  The metadata of all events are `:table` (its reference), `:name` (of the table), `:kept_as` (the key
+  `:loading` and `:loaded` are told by the process that creates the table, at once. The metadata of all
+  other events are `:table` (its reference), `:name` (of the table), `:kept_as` (the key
   in `Blanket.Registry`), `:module` and `:owner` (as `Blanket.new/4` got them, `nil` for tables of
   `Blanket.claim_table/2`). Others:
 
@@ -47,6 +52,8 @@ defmodule Blanket.Telemetry do
       Logger.put_module_level(Blanket.Events, :warning)
   """
 
+  require Logger
+
   @events [
     [:blanket, :table, :created],
     [:blanket, :table, :orphaned],
@@ -54,6 +61,8 @@ defmodule Blanket.Telemetry do
     [:blanket, :table, :claimed],
     [:blanket, :table, :abandoned],
     [:blanket, :table, :deleted],
+    [:blanket, :table, :loading],
+    [:blanket, :table, :loaded],
     [:blanket, :heir, :restarted]
   ]
 
@@ -68,4 +77,17 @@ defmodule Blanket.Telemetry do
   """
   @spec events() :: [event]
   def events, do: @events
+
+  @doc false
+  # It is no dependency, and a module that is not loaded has no handlers attached.
+  @spec execute(event, map, map) :: term
+  def execute(event, measurements, metadata) do
+    if function_exported?(:telemetry, :execute, 3),
+      do: Function.capture(:telemetry, :execute, 3).(event, measurements, metadata)
+  catch
+    kind, reason ->
+      Logger.error(
+        ":telemetry.execute failed: " <> Exception.format(kind, reason, __STACKTRACE__)
+      )
+  end
 end

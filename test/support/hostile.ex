@@ -12,9 +12,18 @@ defmodule Blanket.Hostile do
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 
-  @doc "The stubs: all functions of `Blanket.Native` that the library takes the place of."
+  # Those that make, open and copy files of any name.
+  @files [
+    durable_open: 1,
+    durable_backup: 2,
+    durable_restore: 2,
+    durable_verify: 1,
+    durable_closing: 1
+  ]
+
+  @doc "The stubs: all functions of `Blanket.Native` that the library takes the place of, but for files."
   @spec stubs() :: [{atom, arity}]
-  def stubs, do: Native.__info__(:functions) -- [load: 0]
+  def stubs, do: Native.__info__(:functions) -- ([load: 0] ++ @files)
 
   # Stubs that :ets has as well: the answer is the same up to the order in a bag.
   @same [

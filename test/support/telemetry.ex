@@ -1,7 +1,7 @@
 defmodule :telemetry do
   @moduledoc "Stands for the application of that name, which is no dependency."
 
-  @doc "Sends the events about what is kept as `ref` to the calling process from now on."
+  @doc "Sends the events about what is kept as `ref`, or has that path, to the calling process from now on."
   def attach(ref) do
     Registry.start_link(keys: :duplicate, name: __MODULE__)
     |> case do
@@ -14,8 +14,9 @@ defmodule :telemetry do
   end
 
   def execute(event, measurements, metadata) do
-    for {pid, _} <- attached(metadata.kept_as), do: send(pid, {event, measurements, metadata})
-    if metadata.name == :fails_in_telemetry, do: raise("a handler fails")
+    about = Map.get(metadata, :kept_as, metadata[:path])
+    for {pid, _} <- attached(about), do: send(pid, {event, measurements, metadata})
+    if metadata[:name] == :fails_in_telemetry, do: raise("a handler fails")
     :ok
   end
 

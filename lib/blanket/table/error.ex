@@ -45,6 +45,12 @@ defmodule Blanket.Table.Error do
   end
 
   @doc """
+  The error_info of a call whose argument at this position is wrong for that reason.
+  """
+  @spec of(pos_integer, term) :: map
+  def of(position, reason), do: %{module: __MODULE__, cause: %{position => reason}}
+
+  @doc """
   Tells by argument what was wrong, as `erl_error` and `ArgumentError` ask for it.
   """
   @spec format_error(term, [tuple]) :: %{optional(pos_integer) => String.t()}
@@ -154,6 +160,10 @@ defmodule Blanket.Table.Error do
     do: {:error, {:no_access, :private}}
 
   defp allowed(%{protection: :protected}, false, :write), do: {:error, {:no_access, :protected}}
+
+  defp allowed(%{durable: {path, sync, {:error, reason}}}, _owner?, :write) when sync != :manual,
+    do: {:error, {:unwritten, path, reason}}
+
   defp allowed(facts, _owner?, _needed), do: {:ok, facts}
 
   ## What can be told without a table
@@ -440,6 +450,34 @@ defmodule Blanket.Table.Error do
     do: for({position, reason} when reason != nil <- reasons, into: %{}, do: {position, reason})
 
   ## In words
+
+  @doc """
+  Why something could not be done with a durable table's file.
+  """
+  @spec file_reason(term) :: String.t()
+  def file_reason(:already_open), do: "another table, or another program, has it open"
+  def file_reason(:not_a_durable_table), do: "it is no durable table's file"
+
+  def file_reason({:other_table, type, keypos}),
+    do: "it is that of a table of the type #{inspect(type)} with the key position #{keypos}"
+
+  def file_reason({:format, format}),
+    do: "it was written by another version of Blanket, in the format #{inspect(format)}"
+
+  def file_reason({:damaged, what}),
+    do: "it is not what was written there (#{what}). Blanket.Table.restore/2 restores a backup"
+
+  def file_reason(:moved_or_deleted), do: "it was moved or deleted"
+  def file_reason(reason) when is_atom(reason), do: "#{:file.format_error(reason)}"
+  def file_reason(reason) when is_binary(reason), do: reason
+
+  defp explain({:durable, path, reason}),
+    do: "the file #{path} cannot be opened: #{file_reason(reason)}"
+
+  defp explain({:unwritten, path, reason}) do
+    "the file #{path} cannot be written: #{file_reason(reason)}. The table can be read; changes are refused " <>
+      "until Blanket.Table.flush/1, or the table itself by and by, has written the last ones"
+  end
 
   defp explain(:not_a_table), do: "neither the reference nor the name of a table"
 

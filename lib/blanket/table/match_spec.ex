@@ -7,6 +7,7 @@ defmodule Blanket.Table.MatchSpec do
 
   alias Blanket.Native
   alias Blanket.Table
+  alias Blanket.Table.Durable
 
   @typep continuation :: Table.continuation()
 
@@ -120,22 +121,22 @@ defmodule Blanket.Table.MatchSpec do
 
   ## Changes
 
-  @spec select_delete(Table.table(), term) :: non_neg_integer
+  @spec select_delete(Table.table(), term) :: non_neg_integer | Durable.unsynced(non_neg_integer)
   def select_delete(table, spec) do
     with :uncovered <- Native.select_delete(table, spec) do
       change_by_otp(table, spec, fn object, result ->
-        if result == true, do: Native.remove(table, object), else: :kept
+        if result == true, do: now(Native.remove(table, object)), else: :kept
       end)
     end
   end
 
-  @spec select_replace(Table.table(), term) :: non_neg_integer
+  @spec select_replace(Table.table(), term) :: non_neg_integer | Durable.unsynced(non_neg_integer)
   def select_replace(table, spec) do
     with :uncovered <- Native.select_replace(table, spec) do
       :ok = keeps_keys(table, spec)
 
       change_by_otp(table, spec, fn object, new ->
-        if Native.exchange(table, object, new), do: 1, else: 0
+        if now(Native.exchange(table, object, new)), do: 1, else: 0
       end)
     end
   end
@@ -165,10 +166,20 @@ defmodule Blanket.Table.MatchSpec do
         else: []
     end
 
-    for objects <- chunks, object <- objects, reduce: 0 do
-      changed -> changed + change_one(object, compiled, change, again)
+    changed =
+      for objects <- chunks, object <- objects, reduce: 0 do
+        changed -> changed + change_one(object, compiled, change, again)
+      end
+
+    case Native.info(table) do
+      %{durable: {_path, :always, _state}} -> {:"$blanket_unsynced", changed}
+      _ -> changed
     end
   end
+
+  # All of the changes are waited for together.
+  defp now({:"$blanket_unsynced", answer}), do: answer
+  defp now(answer), do: answer
 
   defp change_one(object, compiled, change, again) do
     with [result] <- :ets.match_spec_run([object], compiled),

@@ -13,8 +13,13 @@ defmodule Blanket.Table.Options do
     read_concurrency: false,
     write_concurrency: false,
     decentralized_counters: :default,
-    compressed: false
+    compressed: false,
+    durable: nil
   }
+
+  # Milliseconds after which what was changed is written.
+  @interval 100
+  @longest_interval 86_400_000
 
   @unchanged %{heir: :unchanged, protection: :unchanged}
 
@@ -96,6 +101,15 @@ defmodule Blanket.Table.Options do
        when is_integer(position) and position in 1..@max_keypos,
        do: %{settings | keypos: position}
 
+  defp put({:durable, path}, settings), do: put({:durable, path, []}, settings)
+
+  defp put({:durable, path, options}, settings) do
+    with path when is_binary(path) <- path(path),
+         {:ok, sync, progress} <- durable(options, {:interval, @interval}, nil) do
+      %{settings | durable: {path, sync, progress}}
+    end
+  end
+
   defp put({:read_concurrency, value}, settings) when is_boolean(value),
     do: %{settings | read_concurrency: value}
 
@@ -111,6 +125,33 @@ defmodule Blanket.Table.Options do
       :error -> :error
     end
   end
+
+  # What the file is called does not change with the working directory.
+  defp path(path) when path in ["", []], do: :error
+  defp path(path) when is_binary(path) or is_list(path), do: expand(IO.chardata_to_string(path))
+  defp path(_other), do: :error
+
+  defp expand(path), do: if(String.contains?(path, <<0>>), do: :error, else: Path.expand(path))
+
+  defp durable([{:sync, sync} | options], _sync, progress) do
+    case sync do
+      {:interval, time} when is_integer(time) and time in 1..@longest_interval ->
+        durable(options, sync, progress)
+
+      sync when sync in [:always, :manual] ->
+        durable(options, sync, progress)
+
+      _other ->
+        :error
+    end
+  end
+
+  defp durable([{:progress, progress} | options], sync, _progress) when is_function(progress, 2),
+    do: durable(options, sync, progress)
+
+  defp durable([], {:interval, time}, progress), do: {:ok, time, progress}
+  defp durable([], sync, progress), do: {:ok, sync, progress}
+  defp durable(_other, _sync, _progress), do: :error
 
   defp put_change({:protection, protection}, %{protection: :unchanged} = changes)
        when protection in [:public, :protected, :private],

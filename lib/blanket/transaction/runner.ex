@@ -7,6 +7,7 @@ defmodule Blanket.Transaction.Runner do
   import Blanket.Transaction.State, only: [state: 1]
 
   alias Blanket.Native
+  alias Blanket.Table.{Durable, Error}
   alias Blanket.Transaction
   alias Blanket.Transaction.State
 
@@ -86,8 +87,24 @@ defmodule Blanket.Transaction.Runner do
       state(references: references) = state
       tables = references |> :lists.reverse() |> List.to_tuple()
 
-      with :large <- Native.commit(tables, read_set, write_set, watches),
-           do: commit_large(tables, read_set, write_set, watches)
+      answer =
+        with :large <- Native.commit(tables, read_set, write_set, watches),
+             do: commit_large(tables, read_set, write_set, watches)
+
+      with {:"$blanket_unsynced", true} <- answer, do: Enum.all?(references, &settle/1)
+    end
+  end
+
+  # Of some tables all changes have to be on disk before anybody goes on.
+  defp settle(table) do
+    case Durable.flush(table) do
+      :ok ->
+        true
+
+      {:error, reason} ->
+        %{durable: {path, _sync, _state}} = Native.info(table)
+        message = "what the transaction has changed is not in #{path}: "
+        raise ArgumentError, message <> Error.file_reason(reason)
     end
   end
 

@@ -12,8 +12,10 @@ use rustler::codegen_runtime::{ErlNifEntry, inventory};
 use rustler::sys::{ErlNifEnv, ErlNifFunc, ErlNifTerm};
 
 use crate::cursor::Cursor;
+use crate::durable;
 use crate::layout;
 use crate::match_spec::{KeptSpec, learn_arithmetic};
+use crate::nif::durable::Opening;
 use crate::reaper;
 use crate::resource::{Resource, TableResource};
 use crate::term::{self, BeamTerm};
@@ -86,6 +88,7 @@ unsafe extern "C" fn upgrade(
 
 unsafe extern "C" fn unload(_env: *mut ErlNifEnv, _priv_data: *mut c_void) {
     if INSTANCES.fetch_sub(1, Ordering::AcqRel) == 1 {
+        durable::join_all();
         reaper::stop();
     }
 }
@@ -110,6 +113,7 @@ unsafe fn prepare(env: *mut ErlNifEnv, info: BeamTerm) -> Result<(), &'static st
             && Cursor::class().open(env)
             && KeptSpec::class().open(env)
             && Turn::class().open(env)
+            && Opening::class().open(env)
             && yielding::open_class(env)
         {
             layout::learn(env);

@@ -5,6 +5,7 @@ mod atoms;
 mod block;
 mod cursor;
 mod cut;
+mod durable;
 mod encoding;
 mod entry;
 mod fixation;

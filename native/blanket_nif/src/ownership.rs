@@ -47,10 +47,14 @@ pub struct Access {
     owner: AtomicU64,
     /// What the protection was before the table was deleted.
     last: AtomicU8,
+    /// Writing takes more than a look at the protection.
+    is_durable: bool,
 }
 
 /// No protection: for the time of a [turn](crate::turn) nobody changes the table but its holder.
 const CLOSED: u8 = u8::MAX;
+/// None either: of a durable table, whose writers may have to wait or be refused.
+const DURABLE: u8 = u8::MAX - 1;
 
 impl Access {
     pub fn new(protection: Protection) -> Self {
@@ -59,6 +63,16 @@ impl Access {
             writing: AtomicU8::new(protection as u8),
             owner: AtomicU64::new(0),
             last: AtomicU8::new(protection as u8),
+            is_durable: false,
+        }
+    }
+
+    /// The same of a durable table.
+    pub fn durable(protection: Protection) -> Self {
+        Access {
+            writing: AtomicU8::new(DURABLE),
+            is_durable: true,
+            ..Access::new(protection)
         }
     }
 
@@ -68,7 +82,7 @@ impl Access {
         self.may(&self.protection, Protection::Protected, caller)
     }
 
-    /// Not while the table is closed.
+    /// Not while the table is closed, nor of a durable table.
     #[inline]
     pub fn may_write(&self, caller: impl FnOnce() -> u64) -> bool {
         self.may(&self.writing, Protection::Public, caller)
@@ -142,8 +156,11 @@ impl Access {
     }
 
     pub fn open(&self) {
-        let protection = self.protection.load(Ordering::Acquire);
-        self.writing.store(protection, Ordering::Release);
+        let writing = match self.is_durable {
+            true => DURABLE,
+            false => self.protection.load(Ordering::Acquire),
+        };
+        self.writing.store(writing, Ordering::Release);
     }
 
     fn set_owner(&self, owner: u64) {
@@ -433,6 +450,9 @@ impl<'t> Locked<'t> {
         let table = self.table.clone();
         if self.table.origin.is_some() {
             return snapshot::let_go(table);
+        }
+        if let Some(durable) = &table.durable {
+            return durable.close();
         }
         reaper::run(Box::new(move || {
             drop(table.table.clear());

@@ -88,8 +88,20 @@ fn compress(external: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Calls `then` with the external form of an object, if it is a packed one.
+pub fn with_external<R>(elements: &[BeamTerm], then: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    match *elements {
+        [.., bytes, mark] if mark == BeamTerm::from(atoms::packed()) => unpacked(bytes, then),
+        _ => None,
+    }
+}
+
 #[cold]
 fn decode(call: &Call<'_>, bytes: BeamTerm) -> Option<BeamTerm> {
+    unpacked(bytes, |external| from_external(call, external))?
+}
+
+fn unpacked<R>(bytes: BeamTerm, then: impl FnOnce(&[u8]) -> R) -> Option<R> {
     bytes.with_bytes(|bytes| {
         let (header, rest) = bytes.split_at_checked(HEADER)?;
         let (secret, length) = header.split_at(8);
@@ -97,8 +109,8 @@ fn decode(call: &Call<'_>, bytes: BeamTerm) -> Option<BeamTerm> {
             return None;
         }
         match u32::from_le_bytes(length.try_into().ok()?) {
-            0 => from_external(call, rest),
-            length => from_external(call, &decompress(rest, length as usize).ok()?),
+            0 => Some(then(rest)),
+            length => Some(then(&decompress(rest, length as usize).ok()?)),
         }
     })?
 }

@@ -1,5 +1,6 @@
 //! Raw NIFs: the calls of every day, without a wrapper's allocations.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +44,8 @@ pub struct Call<'a> {
     pub args: &'a [BeamTerm],
     pub guard: &'a Guard,
     pub name: &'static CStr,
+    /// Whether what the call changes is to be on disk before its caller goes on.
+    pub waits: &'a Cell<bool>,
 }
 
 /// The table that an argument names, by its reference or by its name.
@@ -81,10 +84,16 @@ impl<'a> Call<'a> {
     pub fn may_write(&self, table: &TableResource) -> Result<bool, Failure> {
         let caller = self.caller();
         let might = table.access.might_write(|| caller);
-        match might && table.access.is_closed() && turn::holds_back(caller) {
-            true => Err(Failure::Contended),
-            false => Ok(might),
+        if might && table.access.is_closed() && turn::holds_back(caller) {
+            return Err(Failure::Contended);
         }
+        if let Some(durable) = table.durable.as_ref().filter(|_| might) {
+            if durable.is_closed_to_changes() {
+                return Err(Failure::BadArg);
+            }
+            self.waits.set(self.waits.get() || durable.waits());
+        }
+        Ok(might)
     }
 
     /// The first argument, a table that is told about and not read.
@@ -215,6 +224,13 @@ pub fn boolean(value: bool) -> BeamTerm {
     BeamTerm::from(if value { atoms::yes() } else { atoms::no() })
 }
 
+/// The answer of a call whose changes are not on disk yet, and have to be.
+#[cold]
+pub fn unsynced(env: *mut ErlNifEnv, answer: BeamTerm) -> BeamTerm {
+    // SAFETY: the answer is a term of the call's environment.
+    unsafe { term::make_tuple(env, &[atoms::unsynced().into(), answer]) }
+}
+
 /// Runs the body of a raw NIF: pins the epoch, catches panics, reschedules `function` when a leaf
 /// is contended, or `held_back` while a turn lasts.
 ///
@@ -233,6 +249,7 @@ pub unsafe fn run(
 ) -> ErlNifTerm {
     // SAFETY: the VM passes `argc` terms; BeamTerm is a transparent wrapper.
     let args = unsafe { std::slice::from_raw_parts(argv.cast::<BeamTerm>(), argc as usize) };
+    let waits = Cell::new(false);
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let guard = blanket_core::pin();
         let call = Call {
@@ -240,13 +257,18 @@ pub unsafe fn run(
             args,
             guard: &guard,
             name,
+            waits: &waits,
         };
         match body(&call) {
-            Err(Failure::Contended) => Ok(call.try_again(function, held_back)),
+            Err(Failure::Contended) => {
+                waits.set(false);
+                Ok(call.try_again(function, held_back))
+            }
             answer => answer,
         }
     }));
     match answer {
+        Ok(Ok(term)) if waits.get() => unsynced(env, term).raw(),
         Ok(Ok(term)) => term.raw(),
         // SAFETY: the environment of the running call.
         Ok(Err(_)) => unsafe { sys::enif_make_badarg(env) },

@@ -19,6 +19,7 @@ use rustler::sys::{
 };
 use rustler::{Decoder, Encoder, Env, NifResult, Term};
 
+use crate::durable::Durable;
 use crate::fixation::{self, Fixations};
 use crate::ownership::{self, Access, Ownership};
 use crate::registry;
@@ -35,6 +36,8 @@ pub struct TableResource {
     pub options: Options,
     pub ownership: sync::Mutex<Ownership>,
     pub fixations: Mutex<Fixations>,
+    /// What it has on disk.
+    pub durable: Option<Durable>,
     /// The table that this is a snapshot of.
     pub origin: Option<TableRef>,
 }

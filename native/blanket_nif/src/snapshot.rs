@@ -21,6 +21,7 @@ pub fn new(origin: &TableRef, table: Table<BeamTerm>, protection: Protection) ->
         options: origin.options,
         ownership: Default::default(),
         fixations: Default::default(),
+        durable: None,
         origin: Some(origin.clone()),
     })
 }

@@ -77,6 +77,8 @@ fn now() -> i64 {
 struct Parked {
     work: Mutex<Option<Box<dyn Work>>>,
     name: &'static CStr,
+    /// See [`Call::waits`].
+    waits: bool,
 }
 
 impl Resource for Parked {
@@ -114,6 +116,7 @@ pub fn later(call: &Call<'_>, work: impl Work, live: BeamTerm) -> BeamTerm {
     let parked = Ref::new(Parked {
         work: Mutex::new(Some(Box::new(work))),
         name: call.name,
+        waits: call.waits.take(),
     });
     call.schedule(go_on, &[parked.to_term(call.env), live])
 }
@@ -146,6 +149,7 @@ unsafe extern "C" fn go_on(
             }
             Ok(Step::Done(answer)) => {
                 slice.charge(&call);
+                call.waits.set(parked.waits);
                 Ok(answer)
             }
             Err(failure) => Err(failure),

@@ -17,19 +17,23 @@ defmodule Blanket.Table.SurfaceTest do
   @internal [match_spec_run_r: 3, module_info: 0, module_info: 1]
 
   @ours [
+    backup: 2,
     claim: 1,
     compare_and_swap: 3,
     delete_many: 2,
     fetch: 2,
     fetch!: 2,
+    flush: 1,
     get: 2,
     get: 3,
     lookup_many: 2,
     release: 1,
+    restore: 2,
     snapshot: 1,
     stream: 1,
     stream: 2,
     update: 4,
+    verify: 1,
     with_snapshot: 2
   ]
 

@@ -14,6 +14,7 @@ use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, Term};
 
 use super::kept::whose_heir;
 use crate::atoms;
+use crate::durable::{self, Ready};
 use crate::fixation;
 use crate::ownership::{self, Access, Heir, Locked, Protection};
 use crate::registry;
@@ -22,7 +23,7 @@ use crate::snapshot;
 use crate::term::{BeamTerm, Stored};
 use blanket_core::{Kind, Table};
 
-type Settings<'a> = (
+pub type Settings<'a> = (
     Atom,
     Atom,
     Atom,
@@ -34,6 +35,15 @@ type Settings<'a> = (
 
 #[rustler::nif]
 fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
+    create(env, settings, None)
+}
+
+/// A table, or what was read from a store as one.
+pub fn create<'a>(
+    env: Env<'a>,
+    settings: Settings<'a>,
+    ready: Option<Ready>,
+) -> NifResult<Term<'a>> {
     let (name, kind, protection, named, keypos, heir, options) = settings;
     let (read_concurrency, write_concurrency, decentralized_counters, compressed) = options;
     let name = BeamTerm::from(name);
@@ -41,9 +51,22 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
     if keypos == 0 {
         return Err(Error::BadArg);
     }
+    let (kind, protection) = (read_kind(kind)?, read_protection(protection)?);
+    let (table, access, durable, store) = match ready.map(Ready::split) {
+        None => (
+            Table::new(kind, keypos),
+            Access::new(protection),
+            None,
+            None,
+        ),
+        Some((table, durable, store)) => {
+            let access = Access::durable(protection);
+            (table, access, Some(durable), Some(store))
+        }
+    };
     let table = TableRef::new(TableResource {
-        table: Table::new(read_kind(kind)?, keypos),
-        access: Access::new(read_protection(protection)?),
+        table,
+        access,
         named,
         name: AtomicU64::new(name.word()),
         options: Options {
@@ -54,13 +77,20 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
         },
         ownership: Default::default(),
         fixations: Default::default(),
+        durable,
         origin: None,
     });
+    if let Some(store) = store {
+        durable::keep_written(table.clone(), store);
+    }
     if named {
         free_name(env, name);
     }
     let mut locked = lock(env, &table)?;
     if named && !registry::insert_name(name, &table) {
+        if let Some(durable) = &table.durable {
+            durable.close();
+        }
         return Err(Error::BadArg);
     }
     registry::insert(&table);
@@ -73,14 +103,21 @@ fn new<'a>(env: Env<'a>, settings: Settings<'a>) -> NifResult<Term<'a>> {
     Ok(identity(env, &table))
 }
 
-/// Answers [`whose_heir`] is to be told.
+/// Answers [`whose_heir`] is to be told; of a durable table `{closing, path, whose heir}`, or where it has
+/// changes which are not on disk yet that it was not deleted.
 #[rustler::nif]
 fn delete_table<'a>(env: Env<'a>, table: TableRef) -> NifResult<Term<'a>> {
     let mut locked = lock(env, &table)?;
     check_write(env, &table)?;
+    if table.durable.is_some() && table.table.has_changes() {
+        return Ok(atoms::unsynced().encode(env));
+    }
     let answer = whose_heir(env, &locked);
     locked.delete();
-    Ok(answer)
+    Ok(match super::durable::path(env, &table) {
+        Some(path) => (atoms::closing(), path, answer).encode(env),
+        None => answer,
+    })
 }
 
 /// Answers the new name of a named table, the reference of another.
@@ -187,6 +224,7 @@ fn info<'a>(env: Env<'a>, table: Term<'a>) -> NifResult<Term<'a>> {
             immediate(env, table.options.decentralized_counters),
         ),
         (atoms::compressed(), table.options.compressed.encode(env)),
+        (atoms::durable(), super::durable::facts(env, &table)),
         (atoms::fixations(), fixations),
         (atoms::hand_overs(), passages.hand_overs.encode(env)),
         (atoms::since(), passages.since.encode(env)),
@@ -308,7 +346,7 @@ fn read_heir(heir: Term) -> NifResult<Heir> {
     }
 }
 
-fn read_kind(kind: Atom) -> NifResult<Kind> {
+pub fn read_kind(kind: Atom) -> NifResult<Kind> {
     [Kind::Set, Kind::OrderedSet, Kind::Bag, Kind::DuplicateBag]
         .into_iter()
         .find(|&known| kind_atom(known) == kind)

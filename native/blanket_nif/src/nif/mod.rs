@@ -2,6 +2,7 @@
 
 mod bulk;
 mod copy_out;
+pub mod durable;
 mod fixation;
 mod kept;
 mod lifecycle;

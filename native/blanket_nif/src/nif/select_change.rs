@@ -41,12 +41,12 @@ enum Action {
 
 fn select_change(call: &Call<'_>, action: Action) -> Answer {
     let table = call.table_to_write()?;
-    let Some(spec) = compile(&table, call.args[1]) else {
+    let keeps_key = |spec: &Ref<KeptSpec>| spec.spec.keeps_key(table.table.keypos());
+    let spec = compile(&table, call.args[1]);
+    let Some(spec) = spec.filter(|spec| action == Action::Delete || keeps_key(spec)) else {
+        call.waits.set(false);
         return Ok(uncovered());
     };
-    if action == Action::Replace && !spec.spec.keeps_key(table.table.keypos()) {
-        return Ok(uncovered());
-    }
     let work = SelectChange {
         table: table.keep(),
         spec,

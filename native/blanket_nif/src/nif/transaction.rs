@@ -1,12 +1,13 @@
 //! Transactions: what they begin with, and how they end. What happens in between, the process keeps.
 
+use std::cell::Cell;
 use std::ptr;
 use std::thread;
 use std::time::Duration;
 
 use blanket_core::{Commit, Expected, Operation, pin};
 use rustler::sys::ErlNifEnv;
-use rustler::{Atom, Env, NifResult, Term};
+use rustler::{Env, NifResult, Term};
 use smallvec::SmallVec;
 
 use super::lifecycle::kind_atom;
@@ -15,7 +16,7 @@ use crate::arena::size_up_to;
 use crate::atoms;
 use crate::block;
 use crate::ownership::Protection;
-use crate::raw::{Answer, Call, Failure, boolean, export};
+use crate::raw::{self, Answer, Call, Failure, boolean, export};
 use crate::resource::{self, Borrowed, Ref, TableRef, TableResource};
 use crate::snapshot;
 use crate::term::BeamTerm;
@@ -102,9 +103,12 @@ fn commit(call: &Call<'_>) -> Answer {
     let mut size = Size::up_to(if has_snapshots { FEWEST } else { FEW });
     ending.read(call.env, &tables, &mut commit, &mut size)?;
     if size.is_over() {
+        call.waits.set(false);
         return Ok(BeamTerm::from(atoms::large()));
     }
-    Ok(boolean(commit.run(|| false)?))
+    let committed = commit.run(|| false)?;
+    call.waits.set(call.waits.get() && committed);
+    Ok(boolean(committed))
 }
 
 /// Things that are handled in one go; and the same where leaves are frozen.
@@ -163,18 +167,25 @@ fn commit_large<'a>(
     read_set: Term<'a>,
     write_set: Term<'a>,
     watches: Term<'a>,
-) -> NifResult<Atom> {
+) -> NifResult<Term<'a>> {
+    let waits = Cell::new(false);
     let args = [tables, read_set, write_set, watches].map(BeamTerm::from);
-    match try_commit_large(env.as_c_arg(), &args) {
-        Ok(true) => Ok(atoms::yes()),
-        Ok(false) => Ok(atoms::no()),
-        Err(Failure::Contended) => Ok(atoms::held_back()),
-        Err(Failure::BadArg) => Err(rustler::Error::BadArg),
-    }
+    let answer = match try_commit_large(env.as_c_arg(), &args, &waits) {
+        Ok(true) if waits.get() => raw::unsynced(env.as_c_arg(), boolean(true)),
+        Ok(committed) => boolean(committed),
+        Err(Failure::Contended) => BeamTerm::from(atoms::held_back()),
+        Err(Failure::BadArg) => return Err(rustler::Error::BadArg),
+    };
+    // SAFETY: the term was just made in `env`, or is an atom.
+    Ok(unsafe { Term::new(env, answer.raw()) })
 }
 
 /// No epoch is pinned while it waits, while it reads its arguments, nor while it goes from key to key.
-fn try_commit_large(env: *mut ErlNifEnv, args: &[BeamTerm]) -> Result<bool, Failure> {
+fn try_commit_large(
+    env: *mut ErlNifEnv,
+    args: &[BeamTerm],
+    waits: &Cell<bool>,
+) -> Result<bool, Failure> {
     let ending = Ending::of(args)?;
     let tables = ending.tables(env)?;
     let may = || {
@@ -185,6 +196,7 @@ fn try_commit_large(env: *mut ErlNifEnv, args: &[BeamTerm]) -> Result<bool, Fail
             args,
             guard,
             name,
+            waits,
         };
         ending.may(&call, &tables)
     };

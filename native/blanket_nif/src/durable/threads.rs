@@ -1,0 +1,26 @@
+//! The threads of durable tables. None may be left behind when the library is unmapped.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{Builder, JoinHandle};
+
+use parking_lot::Mutex;
+
+static THREADS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+pub fn spawn(work: impl FnOnce() + Send + 'static) {
+    let thread = Builder::new()
+        .name("blanket_durable".into())
+        .spawn(move || {
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        });
+    let mut threads = THREADS.lock();
+    threads.retain(|thread| !thread.is_finished());
+    threads.extend(thread.ok());
+}
+
+/// Waits for all of them. Called when the library is unloaded: no table is left then.
+pub fn join_all() {
+    for thread in std::mem::take(&mut *THREADS.lock()) {
+        let _ = thread.join();
+    }
+}

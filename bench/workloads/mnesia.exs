@@ -12,7 +12,8 @@ defmodule Bench.Workloads.Mnesia do
   @names 100
 
   @kinds %{
-    "in memory" => [{"Blanket", :blanket_copies}, {"ram_copies", :ram_copies}]
+    "in memory" => [{"Blanket", :blanket_copies}, {"ram_copies", :ram_copies}],
+    "on a disc" => [{"Blanket", :blanket_disc_copies}, {"disc_copies", :disc_copies}]
   }
 
   def all(settings) do
@@ -123,5 +124,18 @@ defmodule Bench.Workloads.Mnesia do
     :ok = Blanket.Mnesia.register()
   end
 
-  defp stop_mnesia, do: :stopped = :mnesia.stop()
+  defp start_mnesia("on a disc") do
+    Application.load(:mnesia)
+    dir = Path.join(System.tmp_dir!(), "blanket-bench-#{System.pid()}")
+    Application.put_env(:mnesia, :schema_location, :disc)
+    Application.put_env(:mnesia, :dir, to_charlist(dir))
+    :ok = :mnesia.create_schema([node()], backend_types: Blanket.Mnesia.backend_types())
+    :ok = :mnesia.start()
+  end
+
+  defp stop_mnesia do
+    :stopped = :mnesia.stop()
+    if dir = Application.get_env(:mnesia, :dir), do: File.rm_rf!(dir)
+    Application.delete_env(:mnesia, :dir)
+  end
 end

@@ -16,9 +16,16 @@ defmodule Blanket.Mnesia do
       iex> :mnesia.stop()
       :stopped
 
-  `register/0` tells Mnesia of a kind of table. From then on it stands where `ram_copies` does: in the
-  options of `:mnesia.create_table/2`, for any of its types, and in `add_table_copy`,
-  `move_table_copy`, `change_table_copy_type` and so on. Programs that use the table stay as they are.
+  `register/0` tells Mnesia of two kinds of table, which stand where Mnesia's own do: in the options of
+  `:mnesia.create_table/2`, for any of its types, and in `add_table_copy`, `move_table_copy`,
+  `change_table_copy_type` and so on. Programs that use the table stay as they are.
+
+    * `blanket_copies` are in memory, as `ram_copies`;
+    * `blanket_disc_copies` are in memory and on a disc, as `disc_copies`: each is a durable table, with a file in
+      Mnesia's directory. How it is written, the table's storage properties say, in the words of
+      `Blanket.Table.new/2`:
+
+          storage_properties: [blanket: [sync: :always]]
 
   Mnesia is a part of Erlang/OTP and no dependency of Blanket: whoever uses this has `:mnesia` among the
   `extra_applications` or the `included_applications` of their project. All nodes of the cluster
@@ -26,8 +33,10 @@ defmodule Blanket.Mnesia do
 
   ## What is promised
 
-  `blanket_copies` are in memory and have the semantics `ram_copies`: a table is as lasting as the
-  nodes that have it. It is there until the last of them, or Mnesia there, ends.
+  `blanket_copies` have the semantics `ram_copies`: a table is there until the last node that has it, or Mnesia
+  there, ends. `blanket_disc_copies` have the semantics `disc_only_copies`, but for being read from
+  memory: a table is there when Mnesia starts again. Of what was changed last, a node that is killed
+  may have less than it acknowledged, as the option `:sync` says; with `sync: :always` it has all.
 
     * All that Mnesia promises of transactions, locks and the order of changes, it promises here. It checks
       and sends what is changed, Blanket stores it.
@@ -38,11 +47,12 @@ defmodule Blanket.Mnesia do
   The guide *More than one machine* tells what is different from `ram_copies`, and why.
   """
 
-  alias Blanket.Mnesia.{Dump, Owner, Tables}
+  alias Blanket.Mnesia.{Disc, Dump, Owner, Tables}
   alias Blanket.Table
 
   @memory :blanket_copies
-  @kinds [@memory]
+  @disc :blanket_disc_copies
+  @kinds [@memory, @disc]
 
   @doc """
   Makes Blanket's kinds of table known to Mnesia, which has to be running: on all nodes at once, and for good
@@ -73,7 +83,7 @@ defmodule Blanket.Mnesia do
       :mnesia.create_schema(nodes, backend_types: Blanket.Mnesia.backend_types())
 
       iex> Blanket.Mnesia.backend_types()
-      [blanket_copies: Blanket.Mnesia]
+      [blanket_copies: Blanket.Mnesia, blanket_disc_copies: Blanket.Mnesia]
   """
   @spec backend_types() :: [{atom, module}]
   def backend_types, do: for(kind <- @kinds, do: {kind, __MODULE__})
@@ -92,28 +102,47 @@ defmodule Blanket.Mnesia do
 
   @doc false
   def semantics(@memory, :storage), do: :ram_copies
+  # Not disc_copies: of those Mnesia itself writes what is on the disc, from an ETS table.
+  def semantics(@disc, :storage), do: :disc_only_copies
   def semantics(_kind, :types), do: [:set, :ordered_set, :bag]
   # As those of ram_copies: of values that many objects have, too, each entry is found by itself.
   def semantics(_kind, :index_types), do: [:ordered, :bag]
   def semantics(_kind, _item), do: :undefined
 
-  @disc [:disc_copies, :disc_only_copies]
+  @on_disc [:disc_copies, :disc_only_copies, @disc]
 
   @doc false
   # Of nodes that were all stopped, Mnesia has the one begin that was stopped last. It makes an exception of
   # ram_copies and waits for a node with a disc; of a backend's it makes none, and the others would
-  # replace what is on their discs by nothing.
-  def check_definition(@memory, _name, [_ | _], properties) do
-    case for {kind, [_ | _] = nodes} when kind in @disc <- properties, do: {kind, nodes} do
-      [] -> :ok
-      on_disc -> {:error, {"has copies on a disc, and so cannot have any of this kind", on_disc}}
+  # replace what is on their discs by nothing. And where a copy of a backend's becomes one of disc_copies, it
+  # writes nothing to the disc.
+  def check_definition(kind, name, nodes, properties) do
+    on_disc = for {kind, [_ | _] = nodes} when kind in @on_disc <- properties, do: {kind, nodes}
+
+    moved =
+      for node <- Keyword.get(properties, :disc_copies, []), node in copies(kind, name), do: node
+
+    cond do
+      kind == @memory and nodes != [] and on_disc != [] ->
+        {:error, {"has copies on a disc, and so cannot have any of this kind", on_disc}}
+
+      moved != [] ->
+        {:error, {"copies of this kind become ram_copies before they become disc_copies", moved}}
+
+      true ->
+        :ok
     end
   end
 
-  def check_definition(_kind, _name, _nodes, _properties), do: :ok
+  # Those that there are now.
+  defp copies(kind, name) do
+    :mnesia.table_info(name, kind)
+  catch
+    :exit, {:aborted, {:no_exists, _, _}} -> []
+  end
 
   @doc false
-  def real_suffixes, do: []
+  def real_suffixes, do: Disc.suffixes()
 
   @doc false
   def tmp_suffixes, do: []
@@ -129,7 +158,20 @@ defmodule Blanket.Mnesia do
   @doc false
   # Of a table that is restored anew Mnesia creates one first without saying of what type, then again.
   def create_table(_kind, _name, []), do: :ok
+
+  # It may be open already: Mnesia does so for its log, and to restore a fallback.
+  def create_table(@disc, name, properties) when is_atom(name) do
+    if :mnesia_monitor.use_dir(),
+      do: open(name, properties),
+      else: {:error, {:has_no_disc, node()}}
+  rescue
+    error in ArgumentError -> {:error, Exception.message(error)}
+  end
+
   def create_table(_kind, name, properties), do: Tables.create(name, layout(name, properties))
+
+  defp open(name, properties),
+    do: Tables.open(name, layout(name, properties) ++ Disc.options(name, properties))
 
   defp layout({_table, :index, {_position, :ordered}}, _), do: [:ordered_set, keypos: 1]
   defp layout({_table, :index, {_position, :bag}}, _), do: [:bag, keypos: 1]
@@ -137,23 +179,45 @@ defmodule Blanket.Mnesia do
   defp layout(_table, properties), do: [Keyword.fetch!(properties, :type), keypos: 2]
 
   @doc false
+  def load_table(@disc, name, reason, properties) when is_atom(name) do
+    :ok = open(name, properties)
+
+    case reason do
+      {:net_load, _node} -> clear(name)
+      # What is created may have been before, and its file be there.
+      {:dumper, _operation} -> clear(name)
+      _ -> :ok
+    end
+  end
+
   def load_table(_kind, name, {:net_load, _node}, _properties), do: clear(name)
   def load_table(_kind, _name, {:dumper, _operation}, _properties), do: :ok
   def load_table(_kind, name, _, _) when is_atom(name), do: Dump.load(name, Tables.fetch!(name))
   def load_table(_kind, _index_or_retainer, _reason, _properties), do: :ok
 
   @doc false
-  def close_table(_kind, _name), do: :ok
+  # Mnesia closes a table on a disc when it has gone through its log, and loads it then.
+  def close_table(kind, name), do: sync_close_table(kind, name)
 
   @doc false
+  def sync_close_table(@disc, name) do
+    with {:ok, table} <- Tables.find(name), do: Table.flush(table)
+    :ok
+  end
+
   def sync_close_table(_kind, _name), do: :ok
 
   @doc false
+  def delete_table(@disc, name) when is_atom(name) do
+    Tables.delete(name)
+    Disc.delete(name)
+  end
+
   def delete_table(_kind, name) when is_atom(name) do
-    Dump.delete(name)
     # Mnesia asks for that by itself only where the semantics are disc_only_copies.
     for {^name, :index, _position} = index <- Tables.names(), do: Tables.delete(index)
     Tables.delete(name)
+    Dump.delete(name)
   end
 
   def delete_table(_kind, index_or_retainer), do: Tables.delete(index_or_retainer)
@@ -174,31 +238,42 @@ defmodule Blanket.Mnesia do
   ## Objects
 
   @doc false
+  def insert(@disc, name, object), do: change(@disc, name, &Table.insert(&1, object))
+
   def insert(_kind, name, object) do
     Table.insert(Tables.fetch!(name), object)
     :ok
   end
 
   @doc false
+  def delete(@disc, name, key), do: change(@disc, name, &Table.delete(&1, key))
+
   def delete(_kind, name, key) do
     Table.delete(Tables.fetch!(name), key)
     :ok
   end
 
   @doc false
-  def match_delete(_kind, name, :_), do: clear(name)
+  def match_delete(kind, name, :_), do: change(kind, name, &Table.delete_all_objects/1)
+  def match_delete(kind, name, pattern), do: change(kind, name, &Table.match_delete(&1, pattern))
 
-  def match_delete(_kind, name, pattern) do
-    Table.match_delete(Tables.fetch!(name), pattern)
-    :ok
-  end
+  defp clear(name), do: match_delete(@memory, name, :_)
 
-  defp clear(name) do
-    Table.delete_all_objects(Tables.fetch!(name))
-    :ok
+  defp change(kind, name, change) do
+    table = Tables.fetch!(name)
+
+    try do
+      change.(table)
+      :ok
+    rescue
+      error in ArgumentError ->
+        if kind == @disc, do: Disc.check(table)
+        reraise error, __STACKTRACE__
+    end
   end
 
   @doc false
+  # It fails where there is no counter yet, and Mnesia inserts one.
   def update_counter(_kind, name, key, increment),
     do: Table.update_counter(Tables.fetch!(name), key, increment)
 
@@ -284,11 +359,11 @@ defmodule Blanket.Mnesia do
   def receiver_first_message(_sender, {:first, size}, _kind, _name), do: {size, nil}
 
   @doc false
-  def receive_data(objects, _kind, name, _sender, state) do
-    Table.insert(Tables.fetch!(name), objects)
+  def receive_data(objects, kind, name, _sender, state) do
+    :ok = insert(kind, name, objects)
     {:more, state}
   end
 
   @doc false
-  def receive_done(_kind, _name, _sender, _state), do: :ok
+  def receive_done(kind, name, _sender, _state), do: sync_close_table(kind, name)
 end

@@ -13,7 +13,7 @@ defmodule Blanket.MnesiaTest do
   # Mnesia runs in this node for as long as the first of them.
   doctest Blanket.Mnesia
 
-  @kinds [:ram_copies, :disc_copies, :blanket_copies]
+  @kinds [:ram_copies, :disc_copies, :blanket_copies, :blanket_disc_copies]
 
   test "has all the callbacks that Mnesia asks for, and the one that it calls unasked" do
     Code.ensure_loaded!(Mnesia)
@@ -137,6 +137,45 @@ defmodule Blanket.MnesiaTest do
       )
 
       run(one, :fragment, [MnesiaPrograms.table(:pieces, kind), 200])
+    end
+
+    test "has a file for as long as there is the table", %{member: one} do
+      run(one, :start_in_memory, [[]])
+
+      assert {:aborted, {:system_limit, :nowhere, {_, {:has_no_disc, _}}}} =
+               call(one, :mnesia, :create_table, [:nowhere, [blanket_disc_copies: [one.node]]])
+
+      call(one, :mnesia, :stop, [])
+      run(one, :load, [[schema_location: :opt_disc]])
+      run(one, :create_schema, [[one.node]])
+      run(one, :start, [])
+      call(one, Mnesia, :register, [])
+      create(one, :people, :blanket_disc_copies, [one.node])
+      create(one, :others, :blanket_disc_copies, [one.node])
+      run(one, :fill, [:people_blanket_disc_copies, 100])
+
+      # A file of a table that Mnesia does not know any more.
+      file = Path.join(one.dir, "people_blanket_disc_copies.BLANKET")
+      File.cp!(file, Path.join(one.dir, "late_blanket_disc_copies.BLANKET"))
+      create(one, :late, :blanket_disc_copies, [one.node])
+      assert contents(one, :late, :blanket_disc_copies) == []
+
+      call(one, :mnesia, :stop, [])
+      # It is written, and closed a moment later.
+      await_one(fn ->
+        [Blanket.Table.verify(file), {:ok, %{type: :set, keypos: 2, keys: 100, objects: 100}}]
+      end)
+
+      run(one, :start, [])
+      run(one, :await, [[:people_blanket_disc_copies]])
+      assert length(contents(one, :people, :blanket_disc_copies)) == 100
+
+      {:atomic, :ok} = call(one, :mnesia, :delete_table, [:people_blanket_disc_copies])
+      refute File.exists?(file)
+      assert File.exists?(Path.join(one.dir, "others_blanket_disc_copies.BLANKET"))
+      call(one, :mnesia, :stop, [])
+      :ok = call(one, :mnesia, :delete_schema, [[one.node]])
+      refute File.exists?(Path.join(one.dir, "others_blanket_disc_copies.BLANKET"))
     end
 
     test "refuses copies in memory of what is on a disc", %{member: one} do
@@ -286,8 +325,11 @@ defmodule Blanket.MnesiaTest do
         for member <- [bob, ann],
             do: :ok = run(ann, :step, [{:delete_copy, member.node}, to_blanket])
 
-        assert run(cid, :step, [{:change_kind, cid.node, :disc_copies}, to_blanket]) == :ok
-        assert run(cid, :step, [{:change_kind, cid.node, :blanket_copies}, to_blanket]) == :ok
+        kinds = [:disc_copies, :blanket_copies, :ram_copies, :disc_copies, :blanket_copies]
+
+        for kind <- kinds,
+            do: assert(run(cid, :step, [{:change_kind, cid.node, kind}, to_blanket]) == :ok)
+
         :ok = run(ann, :step, [{:add_copy, ann.node, :blanket_copies}, to_blanket])
 
         shape = [:id, :name, :count, :both]
@@ -332,6 +374,68 @@ defmodule Blanket.MnesiaTest do
       assert await_same(members, @kinds) == before
     end
 
+    test "from disc to disc all copies change their kind", %{
+      members: [ann, bob, cid] = members,
+      nodes: nodes
+    } do
+      start_on_disc(members)
+      create(ann, :people, :disc_copies, nodes, index: [:name])
+      run(ann, :fill, [:people_disc_copies, 100])
+      before = contents(ann, :people, :disc_copies)
+
+      for {node, kind} <- [
+            {ann.node, :blanket_disc_copies},
+            {bob.node, :disc_only_copies},
+            {bob.node, :blanket_disc_copies},
+            {cid.node, :blanket_disc_copies}
+          ],
+          do: assert(step(cid, {:change_kind, node, kind}, :disc_copies) == :ok)
+
+      # Mnesia would write nothing to the disc.
+      assert {:aborted, {{"copies of this kind become" <> _, [_]}, :people_disc_copies, _}} =
+               call(ann, :mnesia, :change_table_copy_type, [
+                 :people_disc_copies,
+                 ann.node,
+                 :disc_copies
+               ])
+
+      for kind <- [:ram_copies, :disc_copies],
+          do: assert(step(ann, {:change_kind, ann.node, kind}, :disc_copies) == :ok)
+
+      # All that is left is on the discs.
+      for member <- members, do: call(member, :mnesia, :stop, [])
+      Cluster.each(members, MnesiaPrograms, :start, [])
+      Cluster.each(members, MnesiaPrograms, :await, [[:people_disc_copies]])
+      for member <- members, do: assert(contents(member, :people, :disc_copies) == before)
+      for member <- members, do: assert(length(found(member, "name 3")) == 10)
+    end
+
+    defp found(member, name),
+      do: call(member, :mnesia, :dirty_index_read, [:people_disc_copies, name, 3])
+
+    test "all nodes are killed at once, and nothing that was acknowledged is lost", %{
+      members: [ann | _] = members,
+      nodes: nodes
+    } do
+      start_on_disc(members)
+      always = [storage_properties: [blanket: [sync: :always]], index: [:name]]
+      create(ann, :people, :blanket_disc_copies, nodes, always)
+
+      # Mnesia's own log is not on the disc yet when it answers.
+      for n <- 1..100, do: write(ann, :blanket_disc_copies, {:person, n, "Ada", n})
+      for member <- members, do: Cluster.kill(member)
+      [ann | _] = members = Enum.reduce(members, [], &[Cluster.revive(&1, &2) | &2])
+      Cluster.each(members, MnesiaPrograms, :start, [])
+      Cluster.each(members, MnesiaPrograms, :await, [[:people_blanket_disc_copies]])
+
+      expected = for n <- 1..100, do: {:person, n, "Ada", n}
+      assert await_same(members, [:blanket_disc_copies]) == expected
+
+      assert length(
+               call(ann, :mnesia, :dirty_index_read, [:people_blanket_disc_copies, "Ada", 3])
+             ) == 100
+    end
+
     test "of nodes that were all stopped, the one that went last begins", %{
       members: [ann, bob, cid] = members,
       nodes: nodes
@@ -345,13 +449,15 @@ defmodule Blanket.MnesiaTest do
       # What was in memory is gone. Not as ram_copies, the others wait for the last one.
       run(ann, :start, [])
       run(ann, :await, [[:people_ram_copies]])
-      waiting = [:people_disc_copies, :people_blanket_copies]
-      assert call(ann, :mnesia, :wait_for_tables, [waiting, 1]) == {:timeout, waiting}
+      waiting = [:people_disc_copies, :people_blanket_copies, :people_blanket_disc_copies]
+      assert {:timeout, still} = call(ann, :mnesia, :wait_for_tables, [waiting, 1])
+      assert Enum.sort(still) == Enum.sort(waiting)
       run(cid, :start, [])
       run(ann, :await, [waiting])
       run(bob, :start, [])
       run(bob, :await, [waiting])
       assert contents(bob, :people, :disc_copies) == [{:person, 1, "Ada", 1}]
+      assert contents(bob, :people, :blanket_disc_copies) == [{:person, 1, "Ada", 1}]
       assert contents(bob, :people, :blanket_copies) == []
     end
   end

@@ -12,7 +12,7 @@ defmodule Blanket.MnesiaProgramsTest do
 
   @moduletag :tmp_dir
 
-  @kinds [:ram_copies, :disc_copies, :blanket_copies]
+  @kinds [:ram_copies, :disc_copies, :blanket_copies, :blanket_disc_copies]
   @programs String.to_integer(System.get_env("CLUSTER_PROGRAMS", "1"))
   @first_seed String.to_integer(System.get_env("CLUSTER_SEED", "1"))
   @steps 30

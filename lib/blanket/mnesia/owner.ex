@@ -54,9 +54,18 @@ defmodule Blanket.Mnesia.Owner do
   defp delete(owned_by: owners) do
     for name <- Tables.names(),
         {:ok, table} <- [Tables.find(name)],
-        Table.info(table, :owner) in [:undefined | owners],
-        do: Tables.delete(name)
+        Table.info(table, :owner) in [:undefined | owners] do
+      flush(table)
+      Tables.delete(name)
+    end
 
     :ok
+  end
+
+  # That of a table on a disc is closed: all of it is there when Mnesia has ended.
+  defp flush(table) do
+    Table.flush(table)
+  rescue
+    ArgumentError -> :ok
   end
 end

@@ -1,9 +1,9 @@
 defmodule Blanket.Mnesia.Tables do
   @moduledoc false
 
-  # The tables behind those of Mnesia, found by the name that Mnesia calls each by: an atom, or a tuple
-  # for an index and for what a checkpoint retains. Every read and write asks here first, so that it is
-  # persistent terms: they are dear to change, which happens when a table comes or goes.
+  # The tables behind those of Mnesia. One that Mnesia calls by an atom has that name, as those in memory have
+  # in ETS. Indices, and what a checkpoint retains, it calls by tuples: they are found by persistent
+  # terms, which are dear to change and cheap to read. There all are noted, as others may have such names, too.
 
   alias Blanket.Mnesia.Owner
   alias Blanket.Table
@@ -11,9 +11,11 @@ defmodule Blanket.Mnesia.Tables do
   @type name :: atom | {atom, :index | :retainer, term}
 
   @doc """
-  The table of this name. Fails as `:ets` does where there is none.
+  What the functions of `Blanket.Table` take for the table of this name. They, or this one, fail where there
+  is none.
   """
   @spec fetch!(name) :: Table.table()
+  def fetch!(name) when is_atom(name), do: name
   def fetch!(name), do: :persistent_term.get({__MODULE__, name})
 
   @spec find(name) :: {:ok, Table.table()} | :error
@@ -33,10 +35,16 @@ defmodule Blanket.Mnesia.Tables do
   @spec create(name, [term]) :: :ok
   def create(name, options) do
     delete(name)
-    table = Table.new(base(name), [:public, {:heir, :immortal} | options])
+    table = new(name, [:public, {:heir, :immortal} | options])
     :persistent_term.put({__MODULE__, name}, table)
     Owner.own(table)
   end
+
+  @doc """
+  Opens the table, unless it is open.
+  """
+  @spec open(name, [term]) :: :ok
+  def open(name, options), do: if(find(name) == :error, do: create(name, options), else: :ok)
 
   @spec delete(name) :: :ok
   def delete(name) do
@@ -51,8 +59,11 @@ defmodule Blanket.Mnesia.Tables do
   @spec names() :: [name]
   def names, do: for({{__MODULE__, name}, _table} <- :persistent_term.get(), do: name)
 
-  defp base(name) when is_atom(name), do: name
-  defp base({table, _kind, _which}), do: table
+  # Noted is the reference, which is that of no later table.
+  defp new(name, options) when is_atom(name),
+    do: name |> Table.new([:named_table | options]) |> Table.whereis()
+
+  defp new({name, _kind, _which}, options), do: Table.new(name, options)
 
   defp delete_table(table) do
     Table.delete(table)

@@ -15,23 +15,29 @@
 //!   before it goes on. One of many keys looks for its instant again, too: its marks and its instant are
 //!   of one reading of the clock.
 //!
-//! A mark may be taken for nothing: what the snapshot shows under its key is then what it was. Sweeps mark
-//! what they have changed when they are over, with the clock held: see [`Table::mark`].
+//! A mark may be taken for nothing: what the snapshot shows under its key is then what it was.
+//!
+//! A sweep changes one object after the other, and is to be taken as a whole nevertheless. So nobody takes
+//! marks while a sweep goes on, and no sweep begins while somebody waits to take them; what a sweep has changed is
+//! marked when it is over. One that does not come to its end is not waited for [forever](PATIENCE).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use parking_lot::Condvar;
 use smallvec::SmallVec;
 
+use crate::lock::Contended;
 use crate::page::OwnedTerm;
 use crate::snapshot::{clock, hold_clock};
 use crate::storage::Block;
 use crate::sync::Mutex;
-use crate::table::Table;
+use crate::table::{Shape, Table};
 use crate::term::Term;
 
 /// A key that has changed, in a copy of its own.
@@ -71,7 +77,19 @@ pub(crate) struct Changes<T: Term> {
     is_on: AtomicBool,
     shards: [CachePadded<Mutex<Shard<T>>>; SHARDS],
     lists: Mutex<Vec<(u64, List<T>)>>,
+    sweeps: parking_lot::Mutex<Sweeps>,
+    no_sweep: Condvar,
 }
+
+/// Sweeps that go on, and whether somebody waits for their end.
+#[derive(Default)]
+struct Sweeps {
+    number: usize,
+    is_awaited: bool,
+}
+
+/// How long a sweep is waited for whose process may have been suspended.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 const SHARDS: usize = 16;
 
@@ -125,7 +143,19 @@ impl<T: Term> Changes<T> {
             is_on: AtomicBool::new(false),
             shards: std::array::from_fn(shard),
             lists: Mutex::new(Vec::new()),
+            sweeps: parking_lot::Mutex::default(),
+            no_sweep: Condvar::new(),
         }
+    }
+
+    /// Waits for the sweeps that go on; none begins while the answer lives.
+    fn hold_sweeps(&self) -> parking_lot::MutexGuard<'_, Sweeps> {
+        let mut sweeps = self.sweeps.lock();
+        sweeps.is_awaited = true;
+        let goes_on = |sweeps: &mut Sweeps| sweeps.number > 0;
+        self.no_sweep.wait_while_for(&mut sweeps, goes_on, PATIENCE);
+        sweeps.is_awaited = false;
+        sweeps
     }
 
     pub fn is_on(&self) -> bool {
@@ -272,6 +302,7 @@ impl<T: Term> Table<T> {
     /// not recorded.
     pub fn changes(&self) -> Option<(Self, Changed<T>)> {
         let changes = self.shape().changes()?;
+        let _no_sweep = changes.hold_sweeps();
         let (mut snapshots, number) = Table::numbered_snapshot(&[self])?;
         let mut taken = Changed {
             all: false,
@@ -295,14 +326,52 @@ impl<T: Term> Table<T> {
         }
     }
 
-    /// Marks what all parts of a sweep have changed, so that it is taken together. Whoever
-    /// [sweeps](Table::sweep) does this in the end, however that comes.
-    pub fn mark(&self, keys: Keys<T>) {
-        if let Some(changes) = self.shape().changes()
-            && !keys.is_empty()
-        {
+    /// Begins a [sweep](Table::sweep). Where changes are recorded, somebody may be waiting to take them.
+    pub fn begin_sweep(&self) -> Result<Sweeping<T>, Contended> {
+        let Some(changes) = self.shape().changes() else {
+            return Ok(Sweeping {
+                shape: None,
+                keys: Keys::new(),
+            });
+        };
+        let mut sweeps = changes.sweeps.lock();
+        if sweeps.is_awaited {
+            return Err(Contended);
+        }
+        sweeps.number += 1;
+        Ok(Sweeping {
+            shape: Some(self.hold_shape()),
+            keys: Keys::new(),
+        })
+    }
+}
+
+/// A sweep that goes on, as far as the record of changes is concerned. It is over when this is dropped.
+pub struct Sweeping<T: Term> {
+    /// That of the table, where changes are recorded.
+    shape: Option<Arc<Shape<T>>>,
+    keys: Keys<T>,
+}
+
+impl<T: Term> Sweeping<T> {
+    /// An object with this key is about to be changed.
+    pub(crate) fn changes(&mut self, key: T) {
+        if self.shape.is_some() {
+            self.keys.push(Key::new(key));
+        }
+    }
+}
+
+impl<T: Term> Drop for Sweeping<T> {
+    fn drop(&mut self) {
+        let changes = self.shape.as_ref().and_then(|shape| shape.changes());
+        let Some(changes) = changes else { return };
+        let keys = std::mem::take(&mut self.keys);
+        if !keys.is_empty() {
             let _no_snapshot = hold_clock();
             changes.add(clock(), List::Keys(Arc::new(keys)));
         }
+        changes.sweeps.lock().number -= 1;
+        changes.no_sweep.notify_all();
     }
 }

@@ -32,7 +32,7 @@ mod transaction;
 mod usage;
 
 pub use bulk::{Bulk, BulkMode, Progress};
-pub use changes::{Changed, Key, Keys};
+pub use changes::{Changed, Sweeping};
 pub use crossbeam_epoch::{Guard, pin};
 pub use cursor::{Parked, Position, StepError};
 pub use discard::{set_reaper, wait_for_guards};

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crossbeam_epoch::Guard;
 
-use crate::changes::{Key, Keys};
+use crate::changes::Sweeping;
 use crate::cursor::{Position, Walk};
 use crate::directory::{Directory, LockedOf, ProbeOf};
 use crate::leaf::{Body, Context, Direction, Probe, key_of};
@@ -42,19 +42,18 @@ impl<T: Term> Table<T> {
     /// objects comes next, it ends before them: they are for [`Table::sweep_many`].
     ///
     /// `change` runs under the leaf's lock. What is in the table throughout a sweep is offered exactly
-    /// once. Where changes are recorded, the keys of what was changed are added to `keys`, to be
-    /// [marked](Table::mark) in the end.
+    /// once. `sweeping` is what the sweep has [begun](Table::begin_sweep) with.
     pub fn sweep<'g>(
         &self,
         from: Position<'g, T>,
         max: usize,
         guard: &'g Guard,
-        keys: &mut Keys<T>,
+        sweeping: &mut Sweeping<T>,
         change: impl FnMut(Object<T>) -> Change<T>,
     ) -> Result<Swept<'g, T>, Contended> {
         let store = self.store(guard);
         with_directory!(store, directory => {
-            self.sweeping(store, directory, guard, keys, change).sweep(from, max)
+            self.sweeping(store, directory, guard, sweeping, change).sweep(from, max)
         })
     }
 
@@ -63,12 +62,12 @@ impl<T: Term> Table<T> {
         &self,
         key: T,
         guard: &'g Guard,
-        keys: &mut Keys<T>,
+        sweeping: &mut Sweeping<T>,
         change: impl FnMut(Object<T>) -> Change<T>,
     ) -> Result<Swept<'g, T>, Contended> {
         let store = self.store(guard);
         with_directory!(store, directory => {
-            self.sweeping(store, directory, guard, keys, change).sweep_key(key)
+            self.sweeping(store, directory, guard, sweeping, change).sweep_key(key)
         })
     }
 
@@ -79,7 +78,7 @@ impl<T: Term> Table<T> {
         objects: &ParkedObjects<T>,
         at: usize,
         guard: &Guard,
-        keys: &mut Keys<T>,
+        sweeping: &mut Sweeping<T>,
         change: impl FnOnce(Object<T>) -> Change<T>,
     ) -> Result<usize, Contended> {
         let Some(object) = objects.get(at) else {
@@ -93,8 +92,8 @@ impl<T: Term> Table<T> {
             Change::Delete => self.delete_object_unmarked(term, guard)?,
             Change::Replace(new) => usize::from(self.exchange_unmarked(term, new, guard)?),
         };
-        if changed > 0 && self.shape().changes().is_some() {
-            keys.push(Key::new(key_of(term, self.keypos())));
+        if changed > 0 {
+            sweeping.changes(key_of(term, self.keypos()));
         }
         Ok(changed)
     }
@@ -104,7 +103,7 @@ impl<T: Term> Table<T> {
         store: &'g Store<T>,
         directory: &'g D,
         guard: &'g Guard,
-        keys: &'a mut Keys<T>,
+        sweeping: &'a mut Sweeping<T>,
         change: F,
     ) -> Sweep<'a, 'g, T, D, F> {
         let shape = self.shape();
@@ -113,7 +112,7 @@ impl<T: Term> Table<T> {
             context: shape.context(),
             usage: &store.usage,
             guard,
-            keys: shape.changes().map(|_| keys),
+            sweeping,
             change,
             changed: 0,
             deleted: 0,
@@ -126,8 +125,7 @@ struct Sweep<'a, 'g, T: Term, D, F> {
     context: Context<'a>,
     usage: &'g Usage,
     guard: &'g Guard,
-    /// Those of what was changed, where changes are recorded.
-    keys: Option<&'a mut Keys<T>>,
+    sweeping: &'a mut Sweeping<T>,
     change: F,
     changed: usize,
     deleted: isize,
@@ -237,9 +235,7 @@ impl<'g, T: Term, D, F> Sweep<'_, 'g, T, D, F> {
             // SAFETY: as above.
             let change = (self.change)(unsafe { Object::take(entry) });
             if !matches!(change, Change::Keep) {
-                if let (Some(keys), Some(key)) = (&mut self.keys, key) {
-                    keys.push(Key::new(key));
-                }
+                self.sweeping.changes(key_of(object, self.context.keypos));
                 self.walk.directory.snapshots().prepare(locked, guard);
             }
             match change {

@@ -667,6 +667,10 @@ impl<T: Term> Table<T> {
         unsafe { &*self.store.load(Ordering::Acquire) }
     }
 
+    pub(crate) fn hold_shape(&self) -> Arc<Shape<T>> {
+        Arc::clone(&self.shape)
+    }
+
     pub(crate) fn shape(&self) -> &Shape<T> {
         &self.shape
     }

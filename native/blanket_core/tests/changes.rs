@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use blanket_core::{
-    Bounds, BulkMode, Change, Changed, Commit, Direction, Keys, Kind, Operation, Position, pin,
+    Bounds, BulkMode, Change, Changed, Commit, Contended, Direction, Kind, Operation, Position, pin,
 };
 use support::*;
 
@@ -58,6 +58,27 @@ fn recording<const MASK: u64>(kind: Kind, bounds: Bounds) -> Table<Plain<MASK>> 
     let table = Table::recording(kind, 1, bounds);
     table.record();
     table
+}
+
+fn delete_all_by_sweep(table: &Table) {
+    let mut sweeping = loop {
+        match table.begin_sweep() {
+            Ok(sweeping) => break sweeping,
+            Err(Contended) => thread::yield_now(),
+        }
+    };
+    let guard = &pin();
+    let mut from = Some(Position::start());
+    while let Some(position) = from.take() {
+        let delete = |_| Change::Delete;
+        from = retry(|_| table.sweep(position.clone(), 5, guard, &mut sweeping, delete)).next;
+        if let Some((objects, behind)) = from.as_ref().and_then(Position::many) {
+            for at in 0..objects.len() {
+                retry(|_| table.sweep_many(&objects, at, guard, &mut sweeping, delete));
+            }
+            from = Some(behind);
+        }
+    }
 }
 
 fn check_programs<const MASK: u64>(domain: Domain, kind: Kind, ops: usize, seeds: Range<u64>) {
@@ -168,30 +189,43 @@ every_kind! {
     }
 
     a_sweep_is_taken_as_a_whole(kind) {
+        const KEYS: i64 = 100;
         let table = recording::<GOOD>(kind, tiny_bounds());
-        let many = if is_bag(kind) { 50 } else { 1 };
-        for object in (0..100).flat_map(|key| (0..many).map(move |number| version(key, number))) {
-            insert(&table, &object);
+        // Of some keys a bag has many objects.
+        let many = |key: i64| if is_bag(kind) && key % 10 == 0 { 20 } else { 1 };
+        let objects = || (0..KEYS).flat_map(|key| (0..many(key)).map(move |number| version(key, number)));
+        let at_work = AtomicUsize::new(1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..40 {
+                    bulk(&table, BulkMode::Insert, 50, objects());
+                    delete_all_by_sweep(&table);
+                }
+                at_work.fetch_sub(1, SeqCst);
+            });
+            let mut copy = Copy(Model::new(kind, 1));
+            while at_work.load(SeqCst) > 0 {
+                copy.catch_up(&table);
+                assert!([0, objects().count()].contains(&copy.0.len()), "{}", copy.0.len());
+            }
+            copy.catch_up(&table);
+            assert_eq!(copy.0.len(), 0);
+        });
+    }
+
+    a_sweep_that_is_given_up_is_no_longer_waited_for(kind) {
+        let table = recording::<GOOD>(kind, tiny_bounds());
+        for key in 0..100 {
+            insert(&table, &version(key, 1));
         }
         let mut copy = Copy(Model::new(kind, 1));
         copy.catch_up(&table);
         let guard = &pin();
-        let (mut keys, mut from) = (Keys::new(), Some(Position::start()));
-        while let Some(position) = from.take() {
-            let swept = table.sweep(position, 5, guard, &mut keys, |_| Change::Delete).unwrap();
-            from = swept.next;
-            if let Some((objects, behind)) = from.as_ref().and_then(Position::many) {
-                for at in 0..objects.len() {
-                    table.sweep_many(&objects, at, guard, &mut keys, |_| Change::Delete).unwrap();
-                }
-                from = Some(behind);
-            }
-            let (_, meanwhile) = table.changes().unwrap();
-            assert_eq!(meanwhile.keys().count(), 0);
-        }
-        table.mark(keys);
-        copy.follow(&table.changes().unwrap());
-        assert_eq!(copy.0.len(), 0);
+        let mut sweeping = table.begin_sweep().unwrap();
+        let sweep = table.sweep(Position::start(), 5, guard, &mut sweeping, |_| Change::Delete);
+        assert!(sweep.unwrap().changed > 0);
+        drop(sweeping);
+        copy.catch_up(&table);
     }
 
     the_end_of_a_snapshot_is_no_change(kind) {

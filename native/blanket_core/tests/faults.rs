@@ -6,7 +6,7 @@ mod support;
 use std::panic;
 use std::sync::Once;
 
-use blanket_core::{Bulk, BulkMode, Change, Direction, Keys, Kind, Object, Position, pin};
+use blanket_core::{Bulk, BulkMode, Change, Direction, Kind, Object, Position, pin};
 use support::*;
 
 /// The panics that are meant would fill pages.
@@ -274,7 +274,7 @@ every_kind! {
             }
             let mut seen = 0;
             let mut deleted = Vec::new();
-            let mut keys = Keys::new();
+            let mut sweeping = pair.table.begin_sweep().unwrap();
             let swept = blow_at(usize::MAX, || {
                 let guard = &pin();
                 let mut from = Some(Position::start());
@@ -290,7 +290,7 @@ every_kind! {
                         deleted.push(object.to_value());
                         Change::Delete
                     };
-                    from = pair.table.sweep(position, 8, guard, &mut keys, visit).unwrap().next;
+                    from = pair.table.sweep(position, 8, guard, &mut sweeping, visit).unwrap().next;
                 }
             });
             assert_eq!(swept, Err(Blown));

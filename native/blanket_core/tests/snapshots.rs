@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use blanket_core::{
-    Bounds, Bulk, BulkMode, Change, Contended, Direction, Elements, Guard, Keys, Kind, Object,
-    Position, Progress, pin,
+    Bounds, Bulk, BulkMode, Change, Contended, Direction, Elements, Guard, Kind, Object, Position,
+    Progress, pin,
 };
 use support::*;
 
@@ -24,21 +24,21 @@ fn snapshot<const MASK: u64>(table: &Table<Plain<MASK>>) -> Table<Plain<MASK>> {
 /// Deletes the objects whose last element is `number`, each for itself.
 fn sweep<const MASK: u64>(pair: &mut Pair<MASK>, number: i64) {
     let guard = &pin();
-    let (mut gone, mut keys) = (Vec::new(), Keys::new());
+    let (mut gone, mut sweeping) = (Vec::new(), pair.table.begin_sweep().unwrap());
     let mut from = Some(Position::start());
     while let Some(position) = from.take() {
         let change = |object: Object<_>| delete_if(object, number, &mut gone);
         from = pair
             .table
-            .sweep(position, 5, guard, &mut keys, change)
+            .sweep(position, 5, guard, &mut sweeping, change)
             .unwrap()
             .next;
         if let Some((objects, behind)) = from.as_ref().and_then(Position::many) {
             for at in 0..objects.len() {
                 let change = |object: Object<_>| delete_if(object, number, &mut gone);
-                let keys = &mut keys;
+                let sweeping = &mut sweeping;
                 pair.table
-                    .sweep_many(&objects, at, guard, keys, change)
+                    .sweep_many(&objects, at, guard, sweeping, change)
                     .unwrap();
             }
             from = Some(behind);

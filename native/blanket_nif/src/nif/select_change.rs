@@ -1,7 +1,7 @@
 //! Deleting and replacing objects by match specifications: each object at one instant.
 
 use blanket_core::{
-    Change, Contended, Direction, Keys, Kind, Object, Parked, ParkedObjects, Position, Term,
+    Change, Contended, Direction, Kind, Object, Parked, ParkedObjects, Position, Sweeping, Term,
 };
 
 use super::select::{compile, uncovered};
@@ -47,6 +47,7 @@ fn select_change(call: &Call<'_>, action: Action) -> Answer {
         call.waits.set(false);
         return Ok(uncovered());
     };
+    let sweeping = table.table.begin_sweep()?;
     let work = SelectChange {
         table: table.keep(),
         spec,
@@ -55,7 +56,7 @@ fn select_change(call: &Call<'_>, action: Action) -> Answer {
         at: None,
         many: None,
         changed: 0,
-        keys: Keys::new(),
+        sweeping,
     };
     yielding::run(call, work, BeamTerm::nil())
 }
@@ -71,15 +72,7 @@ struct SelectChange {
     /// A key with many objects, and how many of them are done.
     many: Option<(ParkedObjects<BeamTerm>, usize)>,
     changed: usize,
-    /// Those of what was changed, where that is recorded.
-    keys: Keys<BeamTerm>,
-}
-
-impl Drop for SelectChange {
-    /// However it ends: what was changed is known as one change.
-    fn drop(&mut self) {
-        self.table.table.mark(std::mem::take(&mut self.keys));
-    }
+    sweeping: Sweeping<BeamTerm>,
 }
 
 impl Work for SelectChange {
@@ -120,7 +113,7 @@ impl SelectChange {
     ) -> Result<Progress, Contended> {
         let KeptSpec { spec, plan, .. } = &*self.spec;
         let (table, action) = (&self.table.table, self.action);
-        let marks = &mut self.keys;
+        let sweeping = &mut self.sweeping;
         let mut spec = spec.runner();
         let mut change = |object: Object<BeamTerm>| {
             let subject = Subject::of(call, &object);
@@ -136,7 +129,8 @@ impl SelectChange {
         if let Some((objects, seen)) = &mut self.many {
             let end = objects.len().min(*seen + Slice::OBJECTS);
             while *seen < end {
-                self.changed += table.sweep_many(objects, *seen, call.guard, marks, &mut change)?;
+                self.changed +=
+                    table.sweep_many(objects, *seen, call.guard, sweeping, &mut change)?;
                 *seen += 1;
             }
             if end == objects.len() {
@@ -149,7 +143,7 @@ impl SelectChange {
                 let Some(&key) = keys.get(self.done) else {
                     return Ok(Progress::Done);
                 };
-                let swept = table.sweep_key(key, call.guard, marks, change)?;
+                let swept = table.sweep_key(key, call.guard, sweeping, change)?;
                 self.done += 1;
                 self.changed += swept.changed;
                 swept.next
@@ -172,7 +166,7 @@ impl SelectChange {
                         change(object)
                     }
                 };
-                let swept = table.sweep(from, Slice::OBJECTS, call.guard, marks, change)?;
+                let swept = table.sweep(from, Slice::OBJECTS, call.guard, sweeping, change)?;
                 self.changed += swept.changed;
                 if is_passed || swept.next.is_none() {
                     self.done += 1;

@@ -3,7 +3,7 @@
 support = ~w(data loops statistics machine quiet workload shape row runner)
 
 workloads =
-  ~w(reads writes whole searches bags together scale tables memory snapshots transactions mnesia handover floor)
+  ~w(reads writes whole searches bags together scale tables memory snapshots transactions mnesia durable handover floor)
 
 report = ~w(figures terminal json svg)
 
@@ -58,6 +58,7 @@ defmodule Bench do
     Bench.Workloads.Snapshots,
     Bench.Workloads.Transactions,
     Bench.Workloads.Mnesia,
+    Bench.Workloads.Durable,
     Bench.Workloads.Handover,
     Bench.Workloads.Floor
   ]

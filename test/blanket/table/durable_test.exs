@@ -4,7 +4,7 @@ defmodule Blanket.Table.DurableTest do
   import Blanket.Test.Eventually
   import Blanket.Files
 
-  alias Blanket.{Table, Transaction}
+  alias Blanket.{SmallDisk, Table, Transaction}
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 
@@ -313,6 +313,59 @@ defmodule Blanket.Table.DurableTest do
       assert Table.flush(table) == :ok
       assert Enum.sort(on_disk(table)) == [{1}, {2}, {4}]
     end
+  end
+
+  # Elsewhere the file that is gone has to do, above.
+  if SmallDisk.possible?() do
+    test "a table whose disk is full can be read, and written when there is room again" do
+      folder = Path.dirname(path())
+      SmallDisk.make(folder)
+      path = Path.join(folder, "table")
+      object = fn n -> {n, :binary.copy(<<n>>, 10_000)} end
+
+      for sync <- [:always, {:interval, 1}] do
+        table = Table.new(:full, [:public, {:durable, path, sync: sync}])
+        message = fill(table, object, 1)
+        assert message =~ "no space left on device"
+        size = Table.info(table, :size)
+        objects = sorted(table)
+        assert Table.flush(table) == {:error, :enospc}
+        assert %{state: {:error, :enospc}} = Table.info(table, :durable)
+        assert message(fn -> Table.insert(table, {:more}) end) =~ "no space left on device"
+        assert message(fn -> Table.delete_all_objects(table) end) =~ "no space left on device"
+        assert sorted(table) == objects
+        assert Table.backup(table, path() <> ".backup") == {:ok, size}
+        SmallDisk.change(folder, "size=64m")
+        assert Table.flush(table) == :ok
+        assert Table.insert(table, {:more})
+        assert Table.flush(table) == :ok
+        assert length(on_disk(table)) == size + 1
+        Table.delete(table)
+        assert {:ok, %{objects: objects}} = Table.verify(path)
+        assert objects == size + 1
+        File.rm!(path)
+        SmallDisk.change(folder, "size=4m")
+      end
+    end
+
+    test "a folder that cannot be written has no table, and no file" do
+      folder = Path.dirname(path())
+      SmallDisk.make(folder)
+      path = Path.join(folder, "table")
+      Table.delete(Table.new(:there, [{:durable, path}]))
+      SmallDisk.change(folder, "ro")
+      new = fn path -> Table.new(:read_only, [{:durable, path}]) end
+      assert message(fn -> new.(path) end) =~ "read-only file system"
+      assert message(fn -> new.(path <> ".new") end) =~ "read-only file system"
+      assert File.ls!(folder) == ["table"]
+    end
+  end
+
+  defp fill(table, object, n) do
+    Table.insert(table, object.(rem(n, 256)) |> put_elem(0, n))
+    fill(table, object, n + 1)
+  rescue
+    error in ArgumentError -> Exception.message(error)
   end
 
   test "progress is told while a table is read, and a function that fails leaves the file free" do

@@ -19,7 +19,7 @@ defmodule Blanket.Test.Cluster do
 
   defp start_node(name, dir) do
     {:ok, peer, node} =
-      :peer.start_link(%{
+      :peer.start(%{
         name: :"#{name}-#{System.pid()}",
         host: ~c"127.0.0.1",
         longnames: true,

@@ -32,14 +32,14 @@ defmodule Bench.Workloads.Mnesia do
         progress.("round #{n}")
         order = if rem(n, 2) == 0, do: Enum.reverse(tables), else: tables
 
-        for {name, share, call} <- calls(), {label, table} <- order, into: %{} do
+        for {name, share, call} <- calls(place), {label, table} <- order, into: %{} do
           {{name, label}, time(div(settings.calls, share), &call.(table, &1))}
         end
       end
 
     stop_mnesia()
 
-    for {name, _share, _call} <- calls() do
+    for {name, _share, _call} <- calls(place) do
       %Row{
         group: "Mnesia #{place}",
         size: @size,
@@ -52,6 +52,32 @@ defmodule Bench.Workloads.Mnesia do
           end
       }
     end
+  end
+
+  @together 20
+
+  defp calls("in memory"), do: calls()
+
+  defp calls("on a disc") do
+    calls() ++
+      [
+        {"transaction, a write, and on the disc", 400, &write_synced/2},
+        {"the same, one of each of #{@together} processes", 400, &together/2}
+      ]
+  end
+
+  defp write_synced({:bench_disc_copies = table, _counter}, n) do
+    transaction(fn -> :mnesia.write(table, object(n), :write) end)
+    :ok = :mnesia.sync_log()
+  end
+
+  defp write_synced({_table, _counter}, n),
+    do: transaction(fn -> :mnesia.write(:bench_always, object(n), :write) end)
+
+  defp together(tables, n) do
+    1..@together
+    |> Enum.map(&Task.async(fn -> write_synced(tables, n + &1) end))
+    |> Task.await_many(:infinity)
   end
 
   # With how much less often than others it is called.
@@ -131,6 +157,15 @@ defmodule Bench.Workloads.Mnesia do
     Application.put_env(:mnesia, :dir, to_charlist(dir))
     :ok = :mnesia.create_schema([node()], backend_types: Blanket.Mnesia.backend_types())
     :ok = :mnesia.start()
+
+    {:atomic, :ok} =
+      :mnesia.create_table(:bench_always,
+        blanket_disc_copies: [node()],
+        storage_properties: [blanket: [sync: :always]],
+        record_name: :person,
+        attributes: @attributes,
+        index: [:name]
+      )
   end
 
   defp stop_mnesia do

@@ -218,7 +218,8 @@ defmodule Blanket.MnesiaProgramsTest do
   defp change_index(%{indexed: true}), do: {:delete_index, 3}
   defp change_index(%{indexed: false}), do: {:add_index, 3}
 
-  defp key, do: Enum.random([1, 2, 3, 1.0, 2.5, :a, "b", {:c, 1}, [1], nil])
+  # Not 1.0 beside 1: which of two equal keys of one transaction an ordered_set keeps, Mnesia leaves to chance.
+  defp key, do: Enum.random([1, 2, 3, 2.5, :a, "b", {:c, 1}, [1], nil])
   defp name, do: Enum.random(@names)
   defp object, do: {:person, key(), name(), :rand.uniform(3)}
 

@@ -12,15 +12,21 @@ defmodule Blanket.Test.Cluster do
   """
   def start(names, dir) do
     File.mkdir_p!(dir)
-    members = for name <- names, do: start_node(name, Path.expand(to_string(name), dir))
+    # Those of an earlier cluster may not have ended yet.
+    cluster = "#{System.pid()}-#{System.unique_integer([:positive])}"
+
+    members =
+      for name <- names,
+          do: start_node(:"#{name}-#{cluster}", Path.expand(to_string(name), dir))
+
     connect(members)
     members
   end
 
   defp start_node(name, dir) do
     {:ok, peer, node} =
-      :peer.start(%{
-        name: :"#{name}-#{System.pid()}",
+      :peer.start_link(%{
+        name: name,
         host: ~c"127.0.0.1",
         longnames: true,
         connection: :standard_io,
@@ -129,7 +135,14 @@ defmodule Blanket.Test.Cluster do
   end
 
   def stop(members) do
-    for member <- members, Process.alive?(member.peer), do: :peer.stop(member.peer)
+    for member <- members, do: stop_peer(member.peer)
     :ok
+  end
+
+  # It ends with the test, too.
+  defp stop_peer(peer) do
+    :peer.stop(peer)
+  catch
+    :exit, _ -> :ok
   end
 end

@@ -186,8 +186,38 @@ impl<'a> Reader<'a> {
     }
 
     fn atom_and(&mut self, count: usize) -> Result<usize, Malformed> {
-        self.term()?;
-        self.take(count).map(|_| 0)
+        match self.0.first() {
+            Some(&(tag::ATOM | tag::SMALL_ATOM | tag::ATOM_UTF8 | tag::SMALL_ATOM_UTF8)) => {
+                self.head()?;
+                self.take(count).map(|_| 0)
+            }
+            _ => Err(Malformed),
+        }
+    }
+}
+
+/// A term of which parts are still to be written. These are kept here, not on the stack of the thread: a key
+/// may be as deep as memory allows.
+struct Unfinished {
+    left: usize,
+    equality: Equality,
+    /// Of a map: where its keys and values begin in what was written.
+    starts: Option<Vec<usize>>,
+}
+
+impl Unfinished {
+    /// The next part is going to be written there; answers when it is the same as another.
+    fn next_at(&mut self, start: usize) -> Equality {
+        self.left -= 1;
+        let Some(starts) = &mut self.starts else {
+            return self.equality;
+        };
+        starts.push(start);
+        // The keys of maps match where the maps compare equal.
+        match self.equality {
+            Equality::Compares if starts.len() % 2 == 1 => Equality::Matches,
+            equality => equality,
+        }
     }
 }
 
@@ -196,6 +226,47 @@ fn write_canonical(
     equality: Equality,
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
+    let mut unfinished = vec![Unfinished {
+        left: 1,
+        equality,
+        starts: None,
+    }];
+    while let Some(term) = unfinished.last_mut() {
+        if term.left > 0 {
+            let equality = term.next_at(out.len());
+            unfinished.extend(begin_canonical(reader, equality, out)?);
+        } else {
+            let starts = unfinished.pop().and_then(|term| term.starts);
+            sort_pairs(&starts.unwrap_or_default(), out);
+        }
+    }
+    Ok(())
+}
+
+/// Brings the pairs of a map, which are all that was written from the first on, in order.
+fn sort_pairs(starts: &[usize], out: &mut Vec<u8>) {
+    let Some(&first) = starts.first() else {
+        return;
+    };
+    let written = out.split_off(first);
+    let ends = starts.iter().skip(2).step_by(2).chain([&usize::MAX]);
+    let mut pairs: Vec<&[u8]> = starts
+        .iter()
+        .step_by(2)
+        .zip(ends)
+        .map(|(&start, &end)| &written[start - first..(end - first).min(written.len())])
+        .collect();
+    // No key begins as another does, so that these are in the order of their keys.
+    pairs.sort_unstable();
+    pairs.into_iter().for_each(|pair| out.extend(pair));
+}
+
+/// Writes a term but for the terms that are in it; answers those.
+fn begin_canonical(
+    reader: &mut Reader<'_>,
+    equality: Equality,
+    out: &mut Vec<u8>,
+) -> Result<Option<Unfinished>, Malformed> {
     let before = reader.0;
     let Some(&tag) = before.first() else {
         return Err(Malformed);
@@ -236,36 +307,26 @@ fn write_canonical(
             out.push(tag::NIL);
         }
         tag::SMALL_TUPLE | tag::LARGE_TUPLE | tag::LIST => {
-            let terms = reader.head()?;
+            let left = reader.head()?;
             out.extend_from_slice(&before[..before.len() - reader.0.len()]);
-            for _ in 0..terms {
-                write_canonical(reader, equality, out)?;
-            }
+            return Ok(Some(Unfinished {
+                left,
+                equality,
+                starts: None,
+            }));
         }
         tag::MAP => {
-            let pairs = reader.head()? / 2;
-            write_head(tag::MAP, pairs, out);
-            // The keys of maps match where the maps compare equal.
-            let of_keys = match equality {
-                Equality::Compares => Equality::Matches,
-                equality => equality,
-            };
-            let mut sorted = Vec::new();
-            for _ in 0..pairs {
-                let (mut key, mut value) = (Vec::new(), Vec::new());
-                write_canonical(reader, of_keys, &mut key)?;
-                write_canonical(reader, equality, &mut value)?;
-                sorted.push((key, value));
-            }
-            sorted.sort_unstable();
-            for (key, value) in sorted {
-                out.extend(key);
-                out.extend(value);
-            }
+            let left = reader.head()?;
+            write_head(tag::MAP, left / 2, out);
+            return Ok(Some(Unfinished {
+                left,
+                equality,
+                starts: Some(Vec::new()),
+            }));
         }
         _ => out.extend_from_slice(reader.term()?),
     }
-    Ok(())
+    Ok(None)
 }
 
 fn write_head(tag: u8, length: usize, out: &mut Vec<u8>) {

@@ -38,19 +38,26 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub fn of(path: &Path) -> Self {
+    /// Begins an empty file. None that is there is taken: what a crash has left may be full, or have another
+    /// name, too.
+    pub fn create(path: &Path) -> io::Result<(Self, File)> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut draft = OsString::from(path);
-        draft.push(format!(".{}.{number}.new", std::process::id()));
-        Draft {
-            path: path.into(),
-            draft: draft.into(),
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let mut draft = OsString::from(path);
+            draft.push(format!(".{}.{number}.new", std::process::id()));
+            let mut options = File::options();
+            match options.read(true).write(true).create_new(true).open(&draft) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                file => {
+                    let draft = Draft {
+                        path: path.into(),
+                        draft: draft.into(),
+                    };
+                    return Ok((draft, file?));
+                }
+            }
         }
-    }
-
-    pub fn place(&self) -> &Path {
-        &self.draft
     }
 
     /// Gives the file its name, unless there is one of that name: [`ErrorKind::AlreadyExists`].
@@ -85,9 +92,11 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if to.exists() {
         return Err(ErrorKind::AlreadyExists.into());
     }
-    let draft = Draft::of(to);
-    fs::copy(from, draft.place())?;
-    File::open(draft.place())?.sync_all()?;
+    let mut from = File::open(from)?;
+    let (draft, mut file) = Draft::create(to)?;
+    io::copy(&mut from, &mut file)?;
+    file.set_permissions(from.metadata()?.permissions())?;
+    file.sync_all()?;
     draft.publish()
 }
 

@@ -5,6 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata, StorageBackend,
     TableDefinition,
@@ -260,9 +261,9 @@ pub struct NewStore {
 
 impl NewStore {
     pub fn create(path: &Path, header: Header) -> Result<Self, Error> {
-        let draft = Draft::of(path);
+        let (draft, file) = Draft::create(path)?;
         let database = guarded(|| {
-            let database = builder().create(draft.place())?;
+            let database = builder().create_with_backend(FileBackend::new(file)?)?;
             initialise(&database, header)?;
             Ok(database)
         })?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blanket_store::{
-    Change, Equality, Error, FORMAT, Header, Kind, NewStore, ObjectsBuilder, Record, Store,
-    canonical_key, key_in,
+    Change, Equality, Error, FORMAT, Header, Kind, Malformed, NewStore, ObjectsBuilder, Record,
+    Store, canonical_key, key_in,
 };
 use redb::{Database, TableDefinition};
 
@@ -233,6 +233,59 @@ fn the_order_of_a_map_and_the_encoding_of_an_atom_do_not_matter() {
         canonical(&[100, 0, 1, 0xE4], Equality::Matches),
         [119, 2, 0xC3, 0xA4]
     );
+}
+
+#[test]
+fn a_key_may_be_as_deep_as_memory_allows() {
+    const DEPTH: usize = 200_000;
+    let tuple = [&[104, 1].repeat(DEPTH)[..], &[106]].concat();
+    let list = [
+        &[108, 0, 0, 0, 1].repeat(DEPTH)[..],
+        &[106],
+        &[106].repeat(DEPTH),
+    ]
+    .concat();
+    for key in [&tuple, &list] {
+        assert_eq!(canonical(key, Equality::Compares), *key);
+    }
+    // A map of a map, and so on, whose keys come in either order.
+    let nested = |keys: [u8; 2]| {
+        (0..1_000).fold(vec![106], |term, _| {
+            let pair = |key| [&[97, key][..], if key == 0 { &term } else { &[106] }].concat();
+            [&[116, 0, 0, 0, 2][..], &pair(keys[0]), &pair(keys[1])].concat()
+        })
+    };
+    let sorted = nested([0, 1]);
+    assert_eq!(canonical(&nested([1, 0]), Equality::Matches), sorted);
+    // What says it is a process by a process by a process has no atom, and is no term.
+    let pid = [&[131][..], &[88].repeat(DEPTH)].concat();
+    assert_eq!(canonical_key(&pid, Equality::Matches), Err(Malformed));
+}
+
+#[test]
+fn what_a_crash_has_left_of_a_file_does_not_become_part_of_another() {
+    let folder = Folder::new();
+    let [old, path, copy] = ["old", "table", "copy"].map(|name| folder.file(name));
+    write(&mut Store::open(&old, HEADER).unwrap(), &[record(1)]);
+    let left: Vec<_> = (0..100)
+        .flat_map(|number| {
+            [&path, &copy].map(|path| {
+                let name = format!("{}.{}.{number}.new", path.display(), std::process::id());
+                fs::copy(&old, &name).unwrap();
+                name
+            })
+        })
+        .collect();
+    let mut store = NewStore::create(&path, HEADER).unwrap();
+    store.put(&[record(2)]).unwrap();
+    drop(store.publish().unwrap());
+    Store::copy(&path, &copy).unwrap();
+    for path in [&path, &copy] {
+        assert_eq!(Store::verify(path).unwrap().keys, 1);
+    }
+    for name in left {
+        assert_eq!(fs::read(name).unwrap(), fs::read(&old).unwrap());
+    }
 }
 
 #[test]

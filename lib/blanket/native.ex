@@ -89,6 +89,7 @@ defmodule Blanket.Native do
   def durable_load(_opening), do: not_loaded()
   def durable_close(_opening), do: not_loaded()
   def new_durable(_settings, _opening), do: not_loaded()
+  def durable_delete(_table), do: not_loaded()
   def durable_closing(_path), do: not_loaded()
   def durable_ask(_table, _reference), do: not_loaded()
   def durable_flush_all(), do: not_loaded()

@@ -191,7 +191,7 @@ defmodule Blanket.Table do
 
   The name is free and every process is refused at once; the memory is given back in the background. A
   durable table is written to its file first, which stays. If it cannot be written, the call fails, and the table
-  is what it was.
+  is what it was. What others go on changing meanwhile is written after the table is gone for them.
 
       iex> table = Blanket.Table.new(:short, [])
       iex> Blanket.Table.delete(table)
@@ -201,8 +201,7 @@ defmodule Blanket.Table do
   """
   @spec delete(table) :: true
   def delete(table) do
-    case Native.delete_table(table) do
-      :"$blanket_unsynced" -> Durable.settle(table, true) && delete(table)
+    case Durable.delete(table) do
       {:closing, path, whose_heir} -> Durable.await_close(path) && tell_heir(whose_heir)
       whose_heir -> tell_heir(whose_heir)
     end

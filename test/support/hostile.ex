@@ -81,6 +81,7 @@ defmodule Blanket.Hostile do
   @ends [
     claim: 2,
     delete_table: 1,
+    durable_delete: 1,
     give_away: 3,
     keep: 3,
     orphan: 1,

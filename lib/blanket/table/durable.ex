@@ -20,8 +20,9 @@ defmodule Blanket.Table.Durable do
     with {:ok, opening, keys} <-
            open({path, options.type, options.keypos, options.compressed, sync}),
          progress = progress(progress, path, keys),
-         {:ok, loaded} <- load(opening, progress) do
-      table = Native.new_durable(Options.settings(name, options), opening)
+         {:ok, loaded} <- load(opening, progress),
+         table when not is_tuple(table) <-
+           Native.new_durable(Options.settings(name, options), opening) do
       figures = %{keys: loaded, duration: System.monotonic_time() - started}
       Telemetry.execute([:blanket, :table, :loaded], figures, %{table: table, path: path})
       table
@@ -39,6 +40,21 @@ defmodule Blanket.Table.Durable do
   @spec when_closed((() -> :closing | answer)) :: answer when answer: term
   def when_closed(fun) do
     with :closing <- fun.(), do: when_closed(fun)
+  end
+
+  @flushes 3
+
+  @doc """
+  Deletes a table when what was changed in it is on disk. If others change it again and again, what they
+  have changed last is written as its file is closed.
+  """
+  @spec delete(Blanket.Table.table()) :: {:closing, Path.t(), term} | term
+  def delete(table, flushes \\ @flushes)
+  def delete(table, 0), do: Native.durable_delete(table)
+
+  def delete(table, flushes) do
+    with :"$blanket_unsynced" <- Native.delete_table(table),
+         do: settle(table, true) && delete(table, flushes - 1)
   end
 
   @doc """

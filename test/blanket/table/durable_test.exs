@@ -221,6 +221,38 @@ defmodule Blanket.Table.DurableTest do
     assert {:ok, %{objects: 1_001}} = Table.verify(path)
   end
 
+  test "a table is deleted while others go on writing to it" do
+    for sync <- [{:interval, 1}, :always] do
+      path = path()
+      table = Table.new(:busy, [:public, {:durable, path, sync: sync}])
+      writers = for n <- 1..4, do: Task.async(fn -> write_until_deleted(table, n, 1) end)
+      eventually(fn -> Table.info(table, :size) > 100 end)
+      assert Table.delete(table) == true
+      written = Task.await_many(writers, :infinity)
+      reopened = Table.new(:reopened, [{:durable, path}])
+
+      # What a call with sync: :always has returned of is there.
+      if sync == :always do
+        for {n, last} <- Enum.with_index(written, &{&2 + 1, &1}),
+            m <- 1..last//1,
+            do: assert(Table.member(reopened, {n, m}))
+      end
+
+      Table.delete(reopened)
+    end
+  end
+
+  test "keys as deep as can be are written and found again" do
+    {_path, table} = new([:ordered_set])
+    list = Enum.reduce(1..100_000, :end, fn _, term -> [term] end)
+    tuple = Enum.reduce(1..100_000, 1, fn _, term -> {term} end)
+    Table.insert(table, [{tuple, 1}, {list, 2}])
+    reopened = reopen(table)
+    assert Table.lookup(reopened, tuple) == [{tuple, 1}]
+    Table.delete(reopened, tuple)
+    assert Table.info(reopen(reopened), :size) == 1
+  end
+
   test "a kept table goes from owner to owner with its file, and is claimed with what it has" do
     path = path()
     ref = make_ref()
@@ -471,6 +503,14 @@ defmodule Blanket.Table.DurableTest do
     Table.new(name, [:named_table])
     assert catch_error(Table.new(name, [:named_table, {:durable, path}])) == :badarg
     assert Table.info(Table.new(:free, [{:durable, path}]), :size) == 0
+  end
+
+  defp write_until_deleted(table, n, m) do
+    Table.insert(table, {{n, m}})
+  rescue
+    ArgumentError -> m - 1
+  else
+    true -> write_until_deleted(table, n, m + 1)
   end
 
   defp message(fun), do: Exception.message(assert_raise(ArgumentError, fun))

@@ -15,6 +15,7 @@ mod records;
 mod report;
 mod threads;
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use blanket_core::Table;
+use blanket_core::{Changed, Table};
 use blanket_store::{Change, Equality, Error, FileId, Header, Store};
 use parking_lot::{Condvar, Mutex};
 use rustler::sys::ErlNifPid;
@@ -55,6 +56,7 @@ pub struct Durable {
     pub sync: Sync,
     requests: Mutex<Requests>,
     wake: Condvar,
+    is_writing: AtomicBool,
     is_failing: AtomicBool,
     failure: Mutex<Option<Arc<Error>>>,
 }
@@ -63,6 +65,8 @@ pub struct Durable {
 struct Requests {
     waiting: Vec<Waiting>,
     is_closing: bool,
+    /// There is no thread that would answer.
+    has_ended: bool,
 }
 
 enum Waiting {
@@ -89,11 +93,17 @@ impl Durable {
         self.failure.lock().clone()
     }
 
+    /// Whether anything that was changed may not be on disk.
+    pub fn has_unwritten(&self, table: &Table<BeamTerm>) -> bool {
+        // What is no longer among the changes is being written.
+        table.has_changes() || self.is_writing.load(Ordering::Acquire)
+    }
+
     /// Asks for what has changed so far to be written; `pid` gets `{reference, ok}` or
-    /// `{reference, {error, reason}}` then.
-    pub fn ask(&self, pid: ErlNifPid, reference: BeamTerm) {
+    /// `{reference, {error, reason}}` then. Answers whether there is still somebody to ask.
+    pub fn ask(&self, pid: ErlNifPid, reference: BeamTerm) -> bool {
         let reference = Stored::new(reference);
-        self.push(Waiting::Process { pid, reference });
+        self.push(Waiting::Process { pid, reference })
     }
 
     /// Writes what has changed so far; waits for that.
@@ -103,15 +113,15 @@ impl Durable {
         receiver.recv().unwrap_or(Ok(()))
     }
 
-    fn push(&self, waiting: Waiting) {
+    fn push(&self, waiting: Waiting) -> bool {
         let mut requests = self.requests.lock();
-        match requests.is_closing {
-            // The table is deleted: its thread writes all before it ends, or has done so.
-            true => waiting.tell(&Ok(())),
-            false => requests.waiting.push(waiting),
+        if requests.has_ended {
+            return false;
         }
+        requests.waiting.push(waiting);
         drop(requests);
         self.wake.notify_one();
+        true
     }
 
     /// The table is deleted: what it has is written, and the store closed.
@@ -142,6 +152,13 @@ impl Durable {
                 return (Vec::new(), false);
             }
         }
+    }
+
+    /// Nothing more is written, unless somebody waits for it.
+    fn end(&self) -> bool {
+        let mut requests = self.requests.lock();
+        requests.has_ended = requests.waiting.is_empty();
+        requests.has_ended
     }
 
     fn note(&self, written: &Result<(), Arc<Error>>) {
@@ -177,6 +194,7 @@ impl Ready {
             sync: self.sync,
             requests: Mutex::default(),
             wake: Condvar::new(),
+            is_writing: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
             failure: Mutex::new(None),
         };
@@ -185,8 +203,8 @@ impl Ready {
 }
 
 /// Has a thread write what changes in `table`, until that is deleted.
-pub fn keep_written(table: TableRef, mut store: Store) {
-    threads::spawn(move || {
+pub fn keep_written(table: TableRef, mut store: Store) -> Result<(), Error> {
+    let spawned = threads::spawn(move || {
         if let Some(durable) = &table.durable {
             write_until_closed(&table, durable, &mut store);
             drop(store);
@@ -194,6 +212,8 @@ pub fn keep_written(table: TableRef, mut store: Store) {
         }
         drop(table.table.clear());
     });
+    let no_thread = |error| Error::Io(io::Error::other(format!("no thread for it: {error}")));
+    spawned.map_err(no_thread)
 }
 
 fn write_until_closed(table: &TableResource, durable: &Durable, store: &mut Store) {
@@ -203,11 +223,13 @@ fn write_until_closed(table: &TableResource, durable: &Durable, store: &mut Stor
     }
     .equality();
     loop {
-        let (waiting, is_last) = durable.next(&table.table);
+        let (waiting, is_closing) = durable.next(&table.table);
+        durable.is_writing.store(true, Ordering::Release);
         let written = write_changes(&table.table, store, equality).map_err(Arc::new);
         durable.note(&written);
+        durable.is_writing.store(false, Ordering::Release);
         waiting.iter().for_each(|waiting| waiting.tell(&written));
-        if is_last {
+        if is_closing && durable.end() {
             return;
         }
     }
@@ -221,24 +243,30 @@ fn write_changes(
     let Some((snapshot, changed)) = table.changes() else {
         return Ok(());
     };
-    let records = catch_unwind(AssertUnwindSafe(|| {
-        records::of_keys(&snapshot, changed.keys(), equality)
-    }));
-    drop(snapshot);
-    let records = records.unwrap_or_else(|_| Err(Error::Damaged("the table".into())));
-    let written = records.and_then(|records| {
-        let change = Change {
-            clear: changed.is_all(),
-            records: &records,
-        };
-        match change.clear {
-            true => store.rewrite(two_zeros(), &change),
-            false if records.is_empty() => Ok(()),
-            false => store.write(&change),
-        }
-    });
+    let write = AssertUnwindSafe(|| write_changed(snapshot, &changed, store, equality));
+    let gave_up = |_| Err(Error::Damaged("what was to write it gave up".into()));
+    let written = catch_unwind(write).unwrap_or_else(gave_up);
     if written.is_err() {
         table.put_back(changed);
     }
     written
+}
+
+fn write_changed(
+    snapshot: Table<BeamTerm>,
+    changed: &Changed<BeamTerm>,
+    store: &mut Store,
+    equality: Equality,
+) -> Result<(), Error> {
+    let records = records::of_keys(&snapshot, changed.keys(), equality)?;
+    drop(snapshot);
+    let change = Change {
+        clear: changed.is_all(),
+        records: &records,
+    };
+    match change.clear {
+        true => store.rewrite(two_zeros(), &change),
+        false if records.is_empty() => Ok(()),
+        false => store.write(&change),
+    }
 }

@@ -4,7 +4,7 @@
 //!   deleted table still has the store, or `{error, reason}`; `sync` is `always`, `manual` or milliseconds,
 //! - `durable_load(opening)` reads some more: `{more, keys}` or `{done, keys}` read so far, or
 //!   `{error, reason}`,
-//! - `new_durable(settings, opening)` is `new` of a table that was read,
+//! - `new_durable(settings, opening)` is `new` of a table that was read, or `{error, reason}`,
 //! - `durable_ask(table, reference)` answers whether `{reference, answer}` will come; a table that is not
 //!   durable has nothing to write.
 
@@ -111,8 +111,11 @@ fn durable_ask<'a>(env: Env<'a>, table: TableRef, reference: Term<'a>) -> NifRes
     let Some(durable) = &table.durable else {
         return Ok(false);
     };
-    durable.ask(*env.pid().as_c_arg(), reference.into());
-    Ok(true)
+    match durable.ask(*env.pid().as_c_arg(), reference.into()) {
+        true => Ok(true),
+        // It was deleted just now.
+        false => Err(Error::BadArg),
+    }
 }
 
 /// Whether a deleted table still has the store: `closing`, after some time, or `ok`.
@@ -238,7 +241,7 @@ fn as_path<'a>(path: &'a Binary<'_>) -> &'a Path {
     Path::new(OsStr::from_bytes(path.as_slice()))
 }
 
-fn failure<'a>(env: Env<'a>, error: &StoreError) -> Term<'a> {
+pub fn failure<'a>(env: Env<'a>, error: &StoreError) -> Term<'a> {
     // SAFETY: the term was just made in `env`.
     let reason = unsafe { Term::new(env, durable::reason(env.as_c_arg(), error).raw()) };
     (atoms::error(), reason).encode(env)

@@ -80,8 +80,10 @@ pub fn create<'a>(
         durable,
         origin: None,
     });
-    if let Some(store) = store {
-        durable::keep_written(table.clone(), store);
+    if let Some(store) = store
+        && let Err(error) = durable::keep_written(table.clone(), store)
+    {
+        return Ok(super::durable::failure(env, &error));
     }
     if named {
         free_name(env, name);
@@ -107,17 +109,30 @@ pub fn create<'a>(
 /// changes which are not on disk yet that it was not deleted.
 #[rustler::nif]
 fn delete_table<'a>(env: Env<'a>, table: TableRef) -> NifResult<Term<'a>> {
-    let mut locked = lock(env, &table)?;
+    let locked = lock(env, &table)?;
     check_write(env, &table)?;
-    if table.durable.is_some() && table.table.has_changes() {
-        return Ok(atoms::unsynced().encode(env));
+    let durable = table.durable.as_ref();
+    match durable.is_some_and(|durable| durable.has_unwritten(&table.table)) {
+        true => Ok(atoms::unsynced().encode(env)),
+        false => Ok(delete(env, &table, locked)),
     }
+}
+
+/// The same, be there such changes or not: they are written while the store is being closed.
+#[rustler::nif]
+fn durable_delete<'a>(env: Env<'a>, table: TableRef) -> NifResult<Term<'a>> {
+    let locked = lock(env, &table)?;
+    check_write(env, &table)?;
+    Ok(delete(env, &table, locked))
+}
+
+fn delete<'a>(env: Env<'a>, table: &TableRef, mut locked: Locked<'_>) -> Term<'a> {
     let answer = whose_heir(env, &locked);
     locked.delete();
-    Ok(match super::durable::path(env, &table) {
+    match super::durable::path(env, table) {
         Some(path) => (atoms::closing(), path, answer).encode(env),
         None => answer,
-    })
+    }
 }
 
 /// Answers the new name of a named table, the reference of another.

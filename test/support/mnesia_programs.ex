@@ -191,8 +191,12 @@ defmodule Blanket.Test.MnesiaPrograms do
 
   defp collect(events) do
     receive do
-      {:tell, caller} -> send(caller, {:events, Enum.reverse(events)}) && collect(events)
-      {:mnesia_system_event, event} -> collect([event | events])
+      {:tell, caller} ->
+        send(caller, {:events, Enum.reverse(events)})
+        collect(events)
+
+      {:mnesia_system_event, event} ->
+        collect([event | events])
     end
   end
 

@@ -36,7 +36,7 @@ defmodule Blanket.Mnesia.Disc do
   def check(table) do
     case Table.info(table, :durable) do
       %{state: {:error, reason}, path: path} ->
-        :mnesia_lib.fatal('Cannot write ~ts: ~tp~n', [path, reason])
+        :mnesia_lib.fatal(~c"Cannot write ~ts: ~tp~n", [path, reason])
 
       _ ->
         :ok

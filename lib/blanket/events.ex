@@ -113,6 +113,19 @@ defmodule Blanket.Events do
     {:noreply, %{number: told.number, told: Enum.take([told | state.told], @remembered)}}
   end
 
+  # From the library: nobody is left who could be told.
+  def handle_info({:unwritten, path, reason}, state) do
+    reason = Blanket.Table.Error.file_reason(reason)
+
+    Logger.error(
+      "the last changes of a durable table whose owner has exited are lost: " <>
+        "the file #{path} could not be written: #{reason}",
+      domain: [:blanket]
+    )
+
+    {:noreply, state}
+  end
+
   def handle_info(_message, state), do: {:noreply, state}
 
   # A table that was claimed is kept as a term that is no name.

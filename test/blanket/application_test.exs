@@ -4,7 +4,7 @@ defmodule Blanket.ApplicationTest do
 
   import Blanket.Test.Eventually
 
-  alias Blanket.{Heir, Native, Rendezvous, Table}
+  alias Blanket.{Files, Heir, Native, Rendezvous, Table}
   alias Blanket.Test.Counter
 
   @moduletag :capture_log
@@ -88,6 +88,14 @@ defmodule Blanket.ApplicationTest do
 
   defp kill(name) do
     with pid when is_pid(pid) <- Process.whereis(name), do: Counter.stop(pid, :kill)
+  end
+
+  test "the stop of the application writes what durable tables have" do
+    table = Table.new(:durable, [{:durable, Files.path(), sync: :manual}])
+    Table.insert(table, {1})
+    assert Files.on_disk(table) == []
+    :ok = Application.stop(:blanket)
+    assert Files.on_disk(table) == [{1}]
   end
 
   for part <- [

@@ -93,6 +93,17 @@ defmodule Blanket.Transaction.Runner do
 
       with {:"$blanket_unsynced", true} <- answer, do: Enum.all?(references, &settle/1)
     end
+  rescue
+    error in ArgumentError ->
+      state(references: references) = state
+      Enum.each(references, &explain_refusal/1)
+      reraise error, __STACKTRACE__
+  end
+
+  # A table refuses changes as long as its file cannot be written.
+  defp explain_refusal(table) do
+    with %{durable: {path, sync, {:error, reason}}} when sync != :manual <- Native.info(table),
+         do: raise(ArgumentError, "#{path} cannot be written: #{Error.file_reason(reason)}")
   end
 
   # Of some tables all changes have to be on disk before anybody goes on.

@@ -78,6 +78,8 @@ rustler::atoms! {
     other_table,
     damaged,
     moved_or_deleted,
+    unwritten,
+    events = "Elixir.Blanket.Events",
     enoent,
     eacces,
     eexist,

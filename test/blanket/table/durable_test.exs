@@ -3,8 +3,10 @@ defmodule Blanket.Table.DurableTest do
 
   import Blanket.Test.Eventually
   import Blanket.Files
+  import ExUnit.CaptureLog
 
   alias Blanket.{SmallDisk, Table, Transaction}
+  alias Blanket.Table.Durable
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 
@@ -253,6 +255,30 @@ defmodule Blanket.Table.DurableTest do
     assert Table.info(reopen(reopened), :size) == 1
   end
 
+  test "when the last changes cannot be written and nobody is there to be told, the log is" do
+    path = path()
+    me = self()
+
+    log =
+      capture_log(fn ->
+        {owner, monitor} =
+          spawn_monitor(fn ->
+            table = Table.new(:lost, [{:durable, path, sync: :manual}])
+            File.rename!(path, path <> ".moved")
+            Table.insert(table, {1})
+            send(me, {:table, table})
+          end)
+
+        assert_receive {:table, table}, 60_000
+        assert_receive {:DOWN, ^monitor, :process, ^owner, :normal}, 60_000
+        assert Table.info(table) == :undefined
+        Durable.await_close(path <> ".moved")
+        :sys.get_state(Blanket.Events)
+      end)
+
+    assert log =~ "#{path} could not be written: it was moved or deleted"
+  end
+
   test "a kept table goes from owner to owner with its file, and is claimed with what it has" do
     path = path()
     ref = make_ref()
@@ -336,7 +362,8 @@ defmodule Blanket.Table.DurableTest do
 
       assert %{state: {:error, :moved_or_deleted}} = Table.info(table, :durable)
       assert message(fn -> Table.insert(table, {3}) end) =~ "moved or deleted"
-      assert catch_error(Blanket.transaction(&Transaction.insert(&1, table, {3})))
+      commit = fn -> Blanket.transaction(&Transaction.insert(&1, table, {3})) end
+      assert message(commit) =~ "moved or deleted"
       assert message(fn -> Table.delete(table) end) =~ "moved or deleted"
       assert sorted(table) == [{1}, {2}]
       File.rename!(path <> ".moved", path)

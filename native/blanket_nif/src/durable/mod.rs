@@ -230,6 +230,9 @@ fn write_until_closed(table: &TableResource, durable: &Durable, store: &mut Stor
         durable.is_writing.store(false, Ordering::Release);
         waiting.iter().for_each(|waiting| waiting.tell(&written));
         if is_closing && durable.end() {
+            if let Err(error) = &written {
+                report::lost(&durable.path, error);
+            }
             return;
         }
     }

@@ -1,6 +1,8 @@
 //! What becomes of a store, as terms.
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::path::Path;
 use std::sync::Arc;
 
 use blanket_store::{Error, Header, Kind};
@@ -19,6 +21,28 @@ pub fn send(pid: &ErlNifPid, reference: &Stored, written: &Result<(), Arc<Error>
         let reference = sys::enif_make_copy(env, reference.term().raw());
         let message = make_tuple(env, &[BeamTerm::from(reference), answer(env, written)]);
         sys::enif_send(std::ptr::null_mut(), pid, env, message.raw());
+        sys::enif_free_env(env);
+    }
+}
+
+/// Tells the log that the last changes of a table which is gone could not be written.
+pub fn lost(path: &Path, error: &Error) {
+    let mut pid = MaybeUninit::uninit();
+    let path = path.to_string_lossy();
+    // SAFETY: as above; the pid is written when the function answers true. The name is an atom.
+    unsafe {
+        let events = atoms::events().as_c_arg();
+        if sys::enif_whereis_pid(std::ptr::null_mut(), events, pid.as_mut_ptr()) == 0 {
+            return;
+        }
+        let env = sys::enif_alloc_env();
+        let elements = [
+            atoms::unwritten().into(),
+            binary(env, &path),
+            reason(env, error),
+        ];
+        let message = make_tuple(env, &elements);
+        sys::enif_send(std::ptr::null_mut(), &pid.assume_init(), env, message.raw());
         sys::enif_free_env(env);
     }
 }

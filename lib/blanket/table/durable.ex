@@ -42,19 +42,14 @@ defmodule Blanket.Table.Durable do
     with :closing <- fun.(), do: when_closed(fun)
   end
 
-  @flushes 3
-
   @doc """
-  Deletes a table when what was changed in it is on disk. If others change it again and again, what they
-  have changed last is written as its file is closed.
+  Deletes a table when what was changed in it is on disk. What others change while that is being written is
+  written as the file is closed: to wait for that, too, might be to wait for ever.
   """
   @spec delete(Blanket.Table.table()) :: {:closing, Path.t(), term} | term
-  def delete(table, flushes \\ @flushes)
-  def delete(table, 0), do: Native.durable_delete(table)
-
-  def delete(table, flushes) do
+  def delete(table) do
     with :"$blanket_unsynced" <- Native.delete_table(table),
-         do: settle(table, true) && delete(table, flushes - 1)
+         do: settle(table, true) && Native.durable_delete(table)
   end
 
   @doc """

@@ -75,7 +75,7 @@ pub type Keys<T> = Vec<Key<T>>;
 /// The marks of a table.
 pub(crate) struct Changes<T: Term> {
     is_on: AtomicBool,
-    shards: [CachePadded<Mutex<Shard<T>>>; SHARDS],
+    shards: [CachePadded<Mutex<Marks<T>>>; SHARDS],
     lists: Mutex<Vec<(u64, List<T>)>>,
     sweeps: parking_lot::Mutex<Sweeps>,
     no_sweep: Condvar,
@@ -92,6 +92,9 @@ struct Sweeps {
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 const SHARDS: usize = 16;
+
+/// So many lists are kept as they are.
+const LISTS: usize = 64;
 
 /// The keys of one change.
 pub(crate) enum Together<T: Term> {
@@ -111,11 +114,7 @@ impl<T: Term> Together<T> {
     }
 }
 
-struct Shard<T: Term> {
-    marks: HashTable<Mark<T>>,
-    /// The number of the last one.
-    last: u64,
-}
+type Marks<T> = HashTable<Mark<T>>;
 
 struct Mark<T: Term> {
     hash: u64,
@@ -125,6 +124,7 @@ struct Mark<T: Term> {
 }
 
 /// Keys that are marked together.
+#[derive(Clone)]
 enum List<T: Term> {
     Keys(Arc<Keys<T>>),
     /// Whatever was in the table.
@@ -133,12 +133,7 @@ enum List<T: Term> {
 
 impl<T: Term> Changes<T> {
     pub fn new() -> Self {
-        let shard = |_| {
-            CachePadded::new(Mutex::new(Shard {
-                marks: HashTable::new(),
-                last: 0,
-            }))
-        };
+        let shard = |_| CachePadded::new(Mutex::new(HashTable::new()));
         Changes {
             is_on: AtomicBool::new(false),
             shards: std::array::from_fn(shard),
@@ -179,22 +174,26 @@ impl<T: Term> Changes<T> {
     }
 
     fn mark_at(&self, key: T, number: u64) {
+        self.mark_from_to(key, number, number, || Key::new(key));
+    }
+
+    fn mark_from_to(&self, key: T, first: u64, last: u64, copy: impl FnOnce() -> Key<T>) {
         let hash = key.hash();
         // The hash decides by its leading bits in the directory, and by others here.
-        let mut shard = self.shards[hash as usize % SHARDS].lock();
-        shard.last = shard.last.max(number);
+        let mut marks = self.shards[hash as usize % SHARDS].lock();
         let is_it = |mark: &Mark<T>| mark.hash == hash && mark.key.term().matches(key);
-        match shard.marks.entry(hash, is_it, |mark| mark.hash) {
+        match marks.entry(hash, is_it, |mark| mark.hash) {
             Entry::Occupied(mut there) => {
                 let mark = there.get_mut();
-                mark.last = mark.last.max(number);
+                mark.first = mark.first.min(first);
+                mark.last = mark.last.max(last);
             }
             Entry::Vacant(place) => {
                 place.insert(Mark {
                     hash,
-                    key: Key::new(key),
-                    first: number,
-                    last: number,
+                    key: copy(),
+                    first,
+                    last,
                 });
             }
         }
@@ -230,7 +229,7 @@ impl<T: Term> Changes<T> {
     }
 
     fn any(&self) -> bool {
-        let is_marked = |shard: &CachePadded<Mutex<Shard<T>>>| !shard.lock().marks.is_empty();
+        let is_marked = |marks: &CachePadded<Mutex<Marks<T>>>| !marks.lock().is_empty();
         !self.lists.lock().is_empty() || self.shards.iter().any(is_marked)
     }
 
@@ -247,21 +246,42 @@ impl<T: Term> Changes<T> {
             !is_before
         });
         for shard in &self.shards {
-            let mut shard = shard.lock();
-            if shard.last < number {
-                let marks = std::mem::take(&mut shard.marks);
-                drop(shard);
-                taken.keys.extend(marks.into_iter().map(|mark| mark.key));
-                continue;
-            }
-            shard.marks.retain(|mark| {
-                if mark.first < number {
-                    taken.keys.push(Key::new(mark.key.term()));
-                    mark.first = mark.last;
+            // Whoever marks waits for the lock: what takes its time is done without it.
+            let marks = std::mem::take(&mut *shard.lock());
+            for mark in marks {
+                let key = mark.key.term();
+                if mark.last < number {
+                    taken.keys.push(mark.key);
+                } else if mark.first < number {
+                    self.mark_from_to(key, mark.last, mark.last, || Key::new(key));
+                    taken.keys.push(mark.key);
+                } else {
+                    self.mark_from_to(key, mark.first, mark.last, || mark.key);
                 }
-                mark.last >= number
-            });
+            }
         }
+    }
+
+    /// Marks the keys of lists one by one where there are many lists: their keys may be the same ones again
+    /// and again. Only whoever takes marks calls this.
+    fn unite_lists(&self) {
+        let lists: Vec<(u64, List<T>)> = self.lists.lock().clone();
+        if lists.len() < LISTS {
+            return;
+        }
+        let mut emptied = None;
+        for (number, list) in &lists {
+            match list {
+                List::Keys(keys) => keys
+                    .iter()
+                    .for_each(|key| self.mark_at(key.term(), *number)),
+                List::All => emptied = Some((*number, List::All)),
+            }
+        }
+        let mut there = self.lists.lock();
+        let united: Vec<_> = there.splice(..lists.len(), emptied).collect();
+        drop(there);
+        drop(united);
     }
 }
 
@@ -302,8 +322,10 @@ impl<T: Term> Table<T> {
     /// not recorded.
     pub fn changes(&self) -> Option<(Self, Changed<T>)> {
         let changes = self.shape().changes()?;
-        let _no_sweep = changes.hold_sweeps();
+        changes.unite_lists();
+        let no_sweep = changes.hold_sweeps();
         let (mut snapshots, number) = Table::numbered_snapshot(&[self])?;
+        drop(no_sweep);
         let mut taken = Changed {
             all: false,
             keys: Vec::new(),
@@ -311,6 +333,14 @@ impl<T: Term> Table<T> {
         };
         changes.take(number, &mut taken);
         Some((snapshots.pop()?, taken))
+    }
+
+    /// Keeps the record as small as the keys that have changed are. Whoever takes changes seldom calls this
+    /// now and then, and not while he takes some.
+    pub fn compact_changes(&self) {
+        if let Some(changes) = self.shape().changes() {
+            changes.unite_lists();
+        }
     }
 
     /// Has what was taken be taken again with the next changes.

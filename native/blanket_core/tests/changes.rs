@@ -272,6 +272,34 @@ fn changes_of_one_key_do_not_add_up() {
 }
 
 #[test]
+fn lists_of_the_same_keys_do_not_add_up() {
+    for is_compacted in [true, false] {
+        let table = recording::<GOOD>(Kind::Set, Bounds::default());
+        let mut copy = Copy(Model::new(Kind::Set, 1));
+        for round in 0..500 {
+            if round == 100 {
+                drop(table.clear());
+            }
+            let heap = Heap::new();
+            let object = |key| heap.build(&version(key, round));
+            let objects: Vec<Term> = (0..100).map(object).collect();
+            retry(|guard| table.insert_all(&objects, BulkMode::Insert, guard));
+            if is_compacted && round % 100 == 0 {
+                table.compact_changes();
+                assert!(table.has_changes());
+            }
+        }
+        let changed = table.changes().unwrap();
+        assert!(changed.1.is_all());
+        assert_eq!(changed.1.keys().count(), 100);
+        copy.follow(&changed);
+        assert_eq!(copy.0.len(), 100);
+        assert!(!table.has_changes());
+        copy.catch_up(&table);
+    }
+}
+
+#[test]
 fn nothing_is_recorded_before_it_is_asked_for() {
     let table = Table::<Term>::recording(Kind::Set, 1, Bounds::default());
     insert(&table, &version(1, 1));

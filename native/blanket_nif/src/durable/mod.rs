@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use blanket_core::{Changed, Table};
 use blanket_store::{Change, Equality, Error, FileId, Header, Store};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustler::sys::ErlNifPid;
 
 use crate::resource::{TableRef, TableResource};
@@ -48,6 +48,9 @@ pub enum Sync {
 
 /// The least time between two attempts to write what could not be written.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the record of changes is made smaller where nobody may ask for long.
+const COMPACTION: Duration = Duration::from_secs(1);
 
 /// What a table knows of its store.
 pub struct Durable {
@@ -143,8 +146,14 @@ impl Durable {
                 Sync::Interval(pause) if is_failing => pause.max(RETRY),
                 Sync::Interval(pause) => pause,
                 Sync::Always if is_failing => RETRY,
-                Sync::Always | Sync::Manual => {
+                Sync::Always => {
                     self.wake.wait(&mut requests);
+                    continue;
+                }
+                Sync::Manual => {
+                    if self.wake.wait_for(&mut requests, COMPACTION).timed_out() {
+                        MutexGuard::unlocked(&mut requests, || table.compact_changes());
+                    }
                     continue;
                 }
             };

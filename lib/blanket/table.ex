@@ -250,7 +250,7 @@ defmodule Blanket.Table do
   """
   @spec backup(table | snapshot, Path.t()) :: {:ok, non_neg_integer} | {:error, term}
   def backup(table, path) do
-    Native.durable_backup(table, IO.chardata_to_string(path))
+    Native.durable_backup(table, path!(path))
   catch
     :error, :badarg -> badarg([table, path])
   end
@@ -276,9 +276,10 @@ defmodule Blanket.Table do
   """
   @spec restore(Path.t(), Path.t()) :: :ok | {:error, term}
   def restore(backup, path) do
-    Durable.when_closed(fn ->
-      Native.durable_restore(IO.chardata_to_string(backup), IO.chardata_to_string(path))
-    end)
+    {from, to} = {path!(backup), path!(path)}
+    Durable.when_closed(fn -> Native.durable_restore(from, to) end)
+  catch
+    :error, :badarg -> badarg([backup, path])
   end
 
   @doc """
@@ -298,9 +299,20 @@ defmodule Blanket.Table do
            }}
           | {:error, term}
   def verify(path) do
+    file = path!(path)
+
     with {:ok, {type, keypos, keys, objects}} <-
-           Durable.when_closed(fn -> Native.durable_verify(IO.chardata_to_string(path)) end),
+           Durable.when_closed(fn -> Native.durable_verify(file) end),
          do: {:ok, %{type: type, keypos: keypos, keys: keys, objects: objects}}
+  catch
+    :error, :badarg -> badarg([path])
+  end
+
+  defp path!(path) do
+    case Options.path(path) do
+      {:ok, path} -> path
+      :error -> :erlang.error(:badarg)
+    end
   end
 
   @doc """

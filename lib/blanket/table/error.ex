@@ -69,6 +69,10 @@ defmodule Blanket.Table.Error do
   end
 
   defp diagnose(:whereis, [name], _lookup), do: merge([{1, name(name)}])
+  defp diagnose(:verify, [path], _lookup), do: merge([{1, path(path)}])
+
+  defp diagnose(:restore, [backup, path], _lookup),
+    do: merge([{1, path(backup)}, {2, path(path)}])
 
   defp diagnose(function, [continuation], _lookup)
        when function in [:match, :match_object, :select, :select_reverse] do
@@ -132,6 +136,7 @@ defmodule Blanket.Table.Error do
               :stream,
               :tab2file,
               :to_dets,
+              :backup,
               :snapshot,
               :release
             ],
@@ -213,6 +218,7 @@ defmodule Blanket.Table.Error do
        do: merge([{2, match_spec(spec)}, {3, limit(limit)}])
 
   defp without_table(:stream, [spec]), do: merge([{2, match_spec(spec)}])
+  defp without_table(:backup, [path]), do: merge([{2, path(path)}])
   defp without_table(_function, _args), do: %{}
 
   ## What can be told of a call on a table that it may use
@@ -446,6 +452,8 @@ defmodule Blanket.Table.Error do
     :error, :badarg -> []
   end
 
+  defp path(path), do: if(Options.path(path) == :error, do: :not_a_path)
+
   defp merge(reasons),
     do: for({position, reason} when reason != nil <- reasons, into: %{}, do: {position, reason})
 
@@ -516,6 +524,7 @@ defmodule Blanket.Table.Error do
 
   defp explain(:no_key), do: "not an existing key"
   defp explain(:not_an_atom), do: "not an atom"
+  defp explain(:not_a_path), do: "not a file's path"
   defp explain(:name_taken), do: "the name belongs to another table"
 
   defp explain({:name_taken, name, owner, kept_as}),

@@ -53,6 +53,25 @@ defmodule Blanket.Table.Options do
       options.compressed}}
   end
 
+  @doc """
+  Reads the name of a durable table's file, which stays the same file when the working directory changes.
+  """
+  @spec path(term) :: {:ok, Path.t()} | :error
+  def path(path) when is_list(path) do
+    case :unicode.characters_to_binary(path) do
+      path when is_binary(path) -> path(path)
+      _malformed -> :error
+    end
+  catch
+    :error, :badarg -> :error
+  end
+
+  def path(path) when is_binary(path) and path != "" do
+    if String.contains?(path, <<0>>), do: :error, else: {:ok, Path.expand(path)}
+  end
+
+  def path(_other), do: :error
+
   # What :ets makes of the options, and tells by info.
   defp concurrency(%{protection: :private} = options) do
     %{
@@ -104,7 +123,7 @@ defmodule Blanket.Table.Options do
   defp put({:durable, path}, settings), do: put({:durable, path, []}, settings)
 
   defp put({:durable, path, options}, settings) do
-    with path when is_binary(path) <- path(path),
+    with {:ok, path} <- path(path),
          {:ok, sync, progress} <- durable(options, {:interval, @interval}, nil) do
       %{settings | durable: {path, sync, progress}}
     end
@@ -125,13 +144,6 @@ defmodule Blanket.Table.Options do
       :error -> :error
     end
   end
-
-  # What the file is called does not change with the working directory.
-  defp path(path) when path in ["", []], do: :error
-  defp path(path) when is_binary(path) or is_list(path), do: expand(IO.chardata_to_string(path))
-  defp path(_other), do: :error
-
-  defp expand(path), do: if(String.contains?(path, <<0>>), do: :error, else: Path.expand(path))
 
   defp durable([{:sync, sync} | options], _sync, progress) do
     case sync do

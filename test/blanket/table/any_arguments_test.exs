@@ -6,6 +6,7 @@ defmodule Blanket.Table.AnyArgumentsTest do
 
   # They read and write files, ask at the terminal, call what they are given or end in OTP's own modules.
   @others [
+            :backup,
             :claim,
             :file2tab,
             :foldl,
@@ -16,7 +17,8 @@ defmodule Blanket.Table.AnyArgumentsTest do
             :init_table,
             :is_compiled_ms
           ] ++
-            [:match_spec_compile, :match_spec_run, :tab2file, :tabfile_info, :test_ms, :to_dets]
+            [:match_spec_compile, :match_spec_run, :restore, :tab2file, :tabfile_info] ++
+            [:test_ms, :to_dets, :verify]
 
   @functions for function <- Table.__info__(:functions),
                  elem(function, 0) not in @others,

@@ -312,8 +312,20 @@ defmodule Blanket.Table.DurableTest do
 
     assert message.([{:durable, path}]) =~ "no durable table's file"
 
-    for wrong <- [1, "", "nul\0", :atom],
-        do: assert(message.([{:durable, wrong}]) =~ "not a valid option")
+    for wrong <- [1, "", "nul\0", :atom, [], [:atom], [0xD800], [?a | :improper]] do
+      assert message.([{:durable, wrong}]) =~ "not a valid option"
+
+      for {function, args, position} <- [
+            {:verify, [wrong], "1st"},
+            {:restore, [wrong, path], "1st"},
+            {:restore, [path, wrong], "2nd"},
+            {:backup, [Table.new(:table, []), wrong], "2nd"}
+          ] do
+        assert_raise ArgumentError, ~r/#{position} argument: not a file's path/, fn ->
+          apply(Table, function, args)
+        end
+      end
+    end
 
     for wrong <- [[:sync], [sync: :never], [sync: {:interval, 0}], [progress: 1], :always],
         do: assert(message.([{:durable, path, wrong}]) =~ "not a valid option")

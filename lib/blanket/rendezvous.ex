@@ -11,6 +11,10 @@ defmodule Blanket.Rendezvous do
 
   alias Blanket.{Native, Table}
 
+  # Without it, an exception in wait/2 leaves a note behind that the VM has made with the alias, of where
+  # in the mailbox a message to it can come first: a VM whose process has such notes can crash.
+  @compile :no_recv_opt
+
   @predecessors 16
 
   @type wanted :: :any | :start | {:name, term} | {:ref, term}

@@ -109,14 +109,22 @@ defmodule Blanket.Table.Durable do
 
   @spec flush(Blanket.Table.table()) :: :ok | {:error, term}
   def flush(table) do
+    # The compiler lets the VM note, with the reference, where in the mailbox the answer can come first.
+    # An exception before the `receive` would leave that note behind, and a VM whose process has such
+    # notes can crash (seen in OTP 25, 27 and 29): so nothing may raise in between.
     reference = make_ref()
 
-    if Native.durable_ask(table, reference) do
-      receive do
-        {^reference, written} -> written
-      end
-    else
-      :ok
+    case Native.durable_ask(table, reference) do
+      true ->
+        receive do
+          {^reference, written} -> written
+        end
+
+      false ->
+        :ok
+
+      nil ->
+        :erlang.error(:badarg)
     end
   end
 end

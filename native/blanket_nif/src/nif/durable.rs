@@ -5,8 +5,8 @@
 //! - `durable_load(opening)` reads some more: `{more, keys}` or `{done, keys}` read so far, or
 //!   `{error, reason}`,
 //! - `new_durable(settings, opening)` is `new` of a table that was read, or `{error, reason}`,
-//! - `durable_ask(table, reference)` answers whether `{reference, answer}` will come; a table that is not
-//!   durable has nothing to write.
+//! - `durable_ask(table, reference)` answers whether `{reference, answer}` will come: a table that is not
+//!   durable has nothing to write. `nil` is a badarg.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -104,8 +104,14 @@ fn new_durable<'a>(env: Env<'a>, settings: Settings<'a>, opening: Term<'a>) -> N
     create(env, settings, Some(ready.ok_or(Error::BadArg)?))
 }
 
+/// It must not raise: the caller has made the reference for the `receive` that follows already.
 #[rustler::nif]
-fn durable_ask<'a>(env: Env<'a>, table: TableRef, reference: Term<'a>) -> NifResult<bool> {
+fn durable_ask<'a>(env: Env<'a>, table: Term<'a>, reference: Term<'a>) -> Option<bool> {
+    ask(env, table, reference).ok()
+}
+
+fn ask<'a>(env: Env<'a>, table: Term<'a>, reference: Term<'a>) -> NifResult<bool> {
+    let table: TableRef = table.decode()?;
     drop(lock(env, &table)?);
     check_read(env, &table)?;
     let Some(durable) = &table.durable else {

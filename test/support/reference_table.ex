@@ -30,7 +30,6 @@ defmodule Blanket.ReferenceTable do
     setopts: 2,
     slot: 2,
     tab2list: 1,
-    update_counter: 3,
     update_element: 3
   ]
 
@@ -115,13 +114,40 @@ defmodule Blanket.ReferenceTable do
     objects
   end
 
+  def update_counter(table, key, operations),
+    do: in_turn(table, key, operations, &:ets.update_counter(&1, key, &2))
+
   # OTP 25 stores, or dies of, a default that is too small to have a key.
   def update_counter(table, key, operations, default) do
     keypos = keypos(table)
 
     if is_tuple(default) and is_integer(keypos) and tuple_size(default) < keypos,
-      do: :ets.update_counter(table, key, operations),
-      else: :ets.update_counter(table, key, operations, default)
+      do: update_counter(table, key, operations),
+      else: in_turn(table, key, operations, &:ets.update_counter(&1, key, &2, default))
+  end
+
+  # Where a list counts an integer of several words again, OTP 25 to 29 write beyond the room that they
+  # have reckoned before. A list that fails does so before it counts.
+  defp in_turn(table, key, [_, _ | _] = operations, count) do
+    if counts?(table, key, operations, count),
+      do: Enum.flat_map(operations, &count.(table, [&1])),
+      else: count.(table, operations)
+  end
+
+  defp in_turn(table, _key, operation, count), do: count.(table, operation)
+
+  defp counts?(table, key, operations, count) do
+    scratch = :ets.new(:scratch, [:ets.info(table, :type), keypos: :ets.info(table, :keypos)])
+
+    try do
+      :ets.insert(scratch, :ets.lookup(table, key))
+      Enum.each(operations, &count.(scratch, [&1]))
+      true
+    after
+      :ets.delete(scratch)
+    end
+  rescue
+    _ -> false
   end
 
   defp keypos(table) do

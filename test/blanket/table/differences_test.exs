@@ -185,6 +185,17 @@ defmodule Blanket.Table.DifferencesTest do
       end
     end
 
+    test "a large counter that a list counts again and again" do
+      large = Integer.pow(10, 21)
+
+      for type <- [:set, :ordered_set] do
+        table = filled(Table, [type], {:key, 0})
+        counts = Table.update_counter(table, :key, [{2, large} | List.duplicate({2, 1}, 100)])
+        assert counts == Enum.to_list(large..(large + 100))
+        assert Table.tab2list(table) == [{:key, large + 100}]
+      end
+    end
+
     test "a default that has no key" do
       for type <- [:set, :ordered_set] do
         table = Table.new(:differences, [type])

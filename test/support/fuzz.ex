@@ -59,7 +59,7 @@ defmodule Blanket.Fuzz do
     type = Enum.random(@types)
     grown = MatchPrograms.sample(type, 20)
     for call <- grown.calls, do: remember(call)
-    corpus = Process.get(@corpus) |> Map.values() |> List.to_tuple()
+    corpus = corpus() |> Map.values() |> List.to_tuple()
     calls = grown.calls ++ for(_ <- 1..200, do: changed(corpus))
     program = {type, grown.keypos, grown.objects, calls}
 
@@ -79,10 +79,13 @@ defmodule Blanket.Fuzz do
     {function, [spec | limit]}
   end
 
+  # There is something to change from the beginning.
+  defp corpus, do: Process.get(@corpus, %{nil => {:select, [[{:_, [], [:"$_"]}]]}})
+
   defp any(tuple), do: elem(tuple, :rand.uniform(tuple_size(tuple)) - 1)
 
   defp remember({_function, [spec | _limit]} = call) do
-    corpus = Process.get(@corpus, %{})
+    corpus = corpus()
     covered? = Native.compile_match_spec(spec, :set, 1) != :uncovered
     shape = :erlang.phash2({covered?, shape(spec, 8)})
 

@@ -202,8 +202,12 @@ defmodule Blanket.Table do
   @spec delete(table) :: true
   def delete(table) do
     case Durable.delete(table) do
-      {:closing, path, whose_heir} -> Durable.await_close(path) && tell_heir(whose_heir)
-      whose_heir -> tell_heir(whose_heir)
+      {:closing, path, whose_heir} ->
+        Durable.await_close(path)
+        tell_heir(whose_heir)
+
+      whose_heir ->
+        tell_heir(whose_heir)
     end
   catch
     :error, :badarg -> badarg([table])

@@ -530,6 +530,11 @@ defmodule Blanket.Table.Error do
   defp explain({:name_taken, name, owner, kept_as}),
     do: "the name belongs to another table, #{taken_by(name, owner, kept_as)}"
 
+  defp explain({:option, {:durable, _path, options} = option}) when options != [] do
+    "not a valid option: #{show(option)}. Beside its path, a durable table has sync: :always, :manual or " <>
+      "{:interval, milliseconds}, and progress: a function of two arguments"
+  end
+
   defp explain({:option, option}), do: "not a valid option: #{show(option)}"
   defp explain(:improper_list), do: "not a proper list"
   defp explain(:not_an_item), do: "not an item of the table's info"

@@ -16,7 +16,7 @@ defmodule Blanket.MixProject do
       elixirc_paths: elixirc_paths(Mix.env()),
       test_ignore_filters: ["test/browser.exs", "test/fuzz.exs"],
       elixirc_options: [no_warn_undefined: @optional_modules],
-      xref: [exclude: @optional_modules],
+      xref: xref(),
       start_permanent: Mix.env() == :prod,
       deps: [],
       name: "Blanket",
@@ -24,6 +24,11 @@ defmodule Blanket.MixProject do
       docs: docs(),
       package: package()
     ]
+  end
+
+  # Elixir 1.14 looks here for what the option of the compiler says to those after it.
+  defp xref do
+    if Version.match?(System.version(), "< 1.15.0"), do: [exclude: @optional_modules], else: []
   end
 
   defp docs do

@@ -202,14 +202,27 @@ defmodule Blanket.TransactionTest do
       end
 
       assert {:error, :no} =
-               Blanket.transaction(fn tx -> write.(tx) && Transaction.abort(tx, :no) end)
+               Blanket.transaction(fn tx ->
+                 write.(tx)
+                 Transaction.abort(tx, :no)
+               end)
 
       assert_raise RuntimeError, "no", fn ->
-        Blanket.transaction(fn tx -> write.(tx) && raise("no") end)
+        Blanket.transaction(fn tx ->
+          write.(tx)
+          raise "no"
+        end)
       end
 
-      assert catch_throw(Blanket.transaction(fn tx -> write.(tx) && throw(:ball) end)) == :ball
-      assert catch_exit(Blanket.transaction(fn tx -> write.(tx) && exit(:bye) end)) == :bye
+      writes = fn end_it ->
+        fn tx ->
+          write.(tx)
+          end_it.()
+        end
+      end
+
+      assert catch_throw(Blanket.transaction(writes.(fn -> throw(:ball) end))) == :ball
+      assert catch_exit(Blanket.transaction(writes.(fn -> exit(:bye) end))) == :bye
       for table <- tables, do: assert(Table.tab2list(table) == [{:old, 0}])
 
       assert {:ok, [true, true, true, true]} = Blanket.transaction(write)
@@ -652,11 +665,17 @@ defmodule Blanket.TransactionTest do
                    Transaction.insert(inner, table, {1, :inner})
                    Transaction.insert(inner, table, {2, :inner})
                    [{0, 0}] = Transaction.take(inner, table, 0)
+                   inner
                  end
 
-                 abort = fn inner -> write.(inner) && Transaction.abort(inner, :inner) end
+                 abort = fn inner -> inner |> write.() |> Transaction.abort(:inner) end
                  assert {:error, :inner} = Blanket.transaction(abort)
-                 raise = fn inner -> write.(inner) && raise("inner") end
+
+                 raise = fn inner ->
+                   write.(inner)
+                   raise "inner"
+                 end
+
                  assert_raise RuntimeError, fn -> Blanket.transaction(raise) end
                  assert Transaction.lookup(tx, table, 1) == [{1, :outer}]
                  Transaction.insert(tx, table, {3, :outer})

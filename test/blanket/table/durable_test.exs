@@ -338,7 +338,8 @@ defmodule Blanket.Table.DurableTest do
     whole = File.read!(path)
 
     for at <- [byte_size(whole) |> div(3), byte_size(whole) |> div(2)] do
-      <<before::binary-size(at), _::binary-size(4096), rest::binary>> = whole
+      before = binary_part(whole, 0, at)
+      rest = binary_part(whole, at + 4096, byte_size(whole) - at - 4096)
       File.write!(path, [before, :binary.copy(<<165>>, 4096), rest])
       assert {:error, {:damaged, _}} = Table.verify(path)
       assert {:error, {:damaged, _}} = Table.restore(path, path <> ".restored")

@@ -342,13 +342,15 @@ fn packed(entry: Entry) -> u64 {
 
 /// Copies `range` of `words` one place up or down.
 fn shift(words: &[AtomicU64], range: Range<usize>, up: bool) {
-    let mv = |from: usize, to: usize| {
-        words[to].store(words[from].load(Ordering::Relaxed), Ordering::Relaxed)
+    let copy = |from: &AtomicU64, to: &AtomicU64| {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
     };
     if up {
-        range.rev().for_each(|from| mv(from, from + 1));
+        let pairs = words[range.start..range.end + 1].windows(2).rev();
+        pairs.for_each(|pair| copy(&pair[0], &pair[1]));
     } else {
-        range.for_each(|from| mv(from, from - 1));
+        let pairs = words[range.start - 1..range.end].windows(2);
+        pairs.for_each(|pair| copy(&pair[1], &pair[0]));
     }
 }
 

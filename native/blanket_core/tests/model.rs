@@ -211,3 +211,32 @@ fn a_set_keeps_equal_numbers_apart() {
     assert_eq!(pair.table.len(), 2);
     pair.compare_all().unwrap();
 }
+
+/// As those of another table do when it is gone over: they crowd together, far from their homes.
+#[test]
+fn keys_that_come_in_the_order_of_their_hashes() {
+    let heap = Heap::<{ u64::MAX }>::new();
+    let mut keys: Vec<i64> = (0..5_000).collect();
+    keys.sort_by_key(|&key| blanket_core::Term::hash(heap.build(&int(key))));
+    for descending in [false, true] {
+        if descending {
+            keys.reverse();
+        }
+        let table: Table = Table::new(Kind::Set, 1);
+        for (at, &key) in keys.iter().enumerate() {
+            assert!(lookup(&table, &int(key)).is_empty());
+            insert(&table, &tuple([int(key), int(0)]));
+            insert(&table, &tuple([int(key), int(1)]));
+            assert_eq!(table.len(), at + 1);
+            let earlier = keys[at * 7 / 10];
+            assert_eq!(
+                lookup(&table, &int(earlier)),
+                [tuple([int(earlier), int(1)])]
+            );
+        }
+        for (at, &key) in keys.iter().enumerate() {
+            delete(&table, &int(key));
+            assert_eq!(table.len(), keys.len() - at - 1);
+        }
+    }
+}

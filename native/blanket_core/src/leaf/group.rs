@@ -30,6 +30,7 @@ pub(crate) struct Group<'l, 'a, 'g, T: Term, B: Body<T>> {
 pub(crate) struct Full;
 
 impl<'l, 'a, 'g, T: Term, B: Body<T>> Group<'l, 'a, 'g, T, B> {
+    #[inline(always)]
     pub(super) fn of(
         locked: &'l mut Locked<'a, T, B>,
         probe: B::Probe,

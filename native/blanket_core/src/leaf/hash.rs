@@ -83,6 +83,10 @@ pub(crate) struct HashBody {
 impl HashBody {
     const SMALLEST: usize = 8;
 
+    /// Nearly all entries are as near to their homes as this. Those of keys that come in the order of their hashes,
+    /// as from another table, are not: until the leaf is full, they stand side by side.
+    const NEAR: usize = 8;
+
     pub fn empty() -> Self {
         Self::build(0, 0, Self::SMALLEST, std::iter::empty())
     }
@@ -200,6 +204,19 @@ impl HashBody {
         self.slots[slot].word.load(Ordering::Relaxed)
     }
 
+    /// The first slot from the hash's home on that is vacant or has a hash that is not below it. Up to there,
+    /// entries stand in order and without a gap.
+    #[cold]
+    #[inline(never)]
+    fn behind_lower(&self, hash: u64) -> usize {
+        let home = self.home(hash).min(self.slots.len());
+        let is_lower = |slot: &Slot| {
+            slot.word.load(Ordering::Relaxed) != 0
+                && slot.head.load(Ordering::Relaxed) & !PAGE_MASK < hash
+        };
+        home + self.slots[home..].partition_point(is_lower)
+    }
+
     fn put(&self, slot: usize, head: u64, word: u64) {
         self.slots[slot].head.store(head, Ordering::Relaxed);
         self.slots[slot].word.store(word, Ordering::Relaxed);
@@ -273,7 +290,7 @@ impl<T: Term> Body<T> for HashBody {
         Ok(one.matches(two))
     }
 
-    #[inline]
+    #[inline(always)]
     fn group(
         &self,
         probe: &HashProbe<T>,
@@ -282,6 +299,7 @@ impl<T: Term> Body<T> for HashBody {
         guard: &Guard,
     ) -> Result<Range<usize>, Torn> {
         let mut slot = self.home(probe.hash);
+        let mut far = slot + Self::NEAR;
         let mut start = None;
         while slot < self.slots.len() {
             let (head, word) = (self.head(slot), self.word(slot));
@@ -304,6 +322,10 @@ impl<T: Term> Body<T> for HashBody {
                 } else if start.is_some() || probe.key.compare(key).is_lt() {
                     break;
                 }
+            } else if slot == far {
+                slot = self.behind_lower(probe.hash);
+                far = usize::MAX;
+                continue;
             }
             slot += 1;
         }
@@ -325,11 +347,7 @@ impl<T: Term> Body<T> for HashBody {
                 return Ok(self.group(&probe, keypos, intact, guard)?.end);
             }
         };
-        let behind = |&slot: &usize| self.word(slot) != 0 && self.hash(slot) < hash;
-        let home = self.home(hash);
-        Ok((home..self.slots.len())
-            .find(|slot| !behind(slot))
-            .unwrap_or(self.slots.len()))
+        Ok(self.behind_lower(hash))
     }
 
     fn slots(&self) -> usize {

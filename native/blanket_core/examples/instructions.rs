@@ -181,7 +181,7 @@ impl Tuples<Word> for Row {
         for (word, element) in place[1..].iter_mut().zip(elements) {
             *word = element.0;
         }
-        Word(place.as_ptr() as u64)
+        Word(place.as_mut_ptr() as u64)
     }
 }
 

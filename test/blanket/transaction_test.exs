@@ -207,18 +207,15 @@ defmodule Blanket.TransactionTest do
                  Transaction.abort(tx, :no)
                end)
 
-      assert_raise RuntimeError, "no", fn ->
-        Blanket.transaction(fn tx ->
-          write.(tx)
-          raise "no"
-        end)
-      end
-
       writes = fn end_it ->
         fn tx ->
           write.(tx)
           end_it.()
         end
+      end
+
+      assert_raise RuntimeError, "no", fn ->
+        Blanket.transaction(writes.(fn -> raise "no" end))
       end
 
       assert catch_throw(Blanket.transaction(writes.(fn -> throw(:ball) end))) == :ball

@@ -48,18 +48,14 @@ defmodule Blanket.ReferenceTable do
 
   defp in_order(table, [_, _ | _] = objects, insert) do
     # Fails where the list does, changes nothing if a key is known, and tells whether it inserted.
-    scratch = :ets.new(:scratch, [:duplicate_bag, keypos: keypos(table)])
-
-    try do
+    in_scratch(:duplicate_bag, table, fn scratch ->
       :ets.insert(scratch, objects)
       :ets.insert(table, [])
 
       if insert == (&:ets.insert_new/2) and Enum.any?(objects, &known?(table, &1)),
         do: false,
         else: Enum.all?(objects, &:ets.insert(table, &1))
-    after
-      :ets.delete(scratch)
-    end
+    end)
   end
 
   defp in_order(table, objects, insert), do: insert.(table, objects)
@@ -137,17 +133,24 @@ defmodule Blanket.ReferenceTable do
   defp in_turn(table, _key, operation, count), do: count.(table, operation)
 
   defp counts?(table, key, operations, count) do
-    scratch = :ets.new(:scratch, [:ets.info(table, :type), keypos: :ets.info(table, :keypos)])
-
-    try do
+    in_scratch(:ets.info(table, :type), table, fn scratch ->
       :ets.insert(scratch, :ets.lookup(table, key))
       Enum.each(operations, &count.(scratch, [&1]))
       true
+    end)
+  rescue
+    _ -> false
+  end
+
+  # Another table, with its keys where this one has them.
+  defp in_scratch(type, table, fun) do
+    scratch = :ets.new(:scratch, [type, keypos: keypos(table)])
+
+    try do
+      fun.(scratch)
     after
       :ets.delete(scratch)
     end
-  rescue
-    _ -> false
   end
 
   defp keypos(table) do

@@ -4,7 +4,6 @@
 //!
 //! Callgrind collects within [`measured`] only, which does every operation `SIZE` times; with no operation
 //! named, their names are printed. The terms are words: an integer, or the address of a tuple of integers.
-#![allow(clippy::missing_safety_doc, reason = "the trait's own hold")]
 
 use std::cmp::Ordering;
 use std::env;
@@ -302,14 +301,11 @@ fn main() {
     let size = size.parse().expect("a number of objects");
     let table = Table::new(kind, 1);
     let load = Load::new(size, operation);
-    let fill = [
-        "insert new",
-        "insert ascending",
-        "insert by hash",
-        "lists of 1000",
-        "one list",
-    ];
-    if !fill.contains(&&operation[..]) {
+    let fills = matches!(
+        &operation[..],
+        "insert new" | "insert ascending" | "insert by hash" | "lists of 1000" | "one list"
+    );
+    if !fills {
         for &object in &load.objects {
             retry(|guard| table.insert(object, guard));
         }

@@ -205,12 +205,7 @@ defmodule Blanket.Heir do
 
   def handle_info({:claimed, pid}, heir) do
     Rendezvous.forget_predecessors(heir.ref)
-
-    # It may be dead again by now; its monitor is from before the claim and tells the true reason.
-    case heir do
-      %{owner: nil, candidate: {^pid, _}} -> noreply(look(candidate_claimed(heir)))
-      _ -> noreply(look(heir))
-    end
+    noreply(heir |> see_claimant(pid) |> look())
   end
 
   def handle_info({:DOWN, monitor, :process, _pid, reason}, %{owner: {_, monitor}} = heir) do
@@ -264,13 +259,9 @@ defmodule Blanket.Heir do
 
   defp watch(%{owner: {previous, monitor}} = heir, _owner) do
     # Dead, and why is on its way here; alive, and it gave the table away.
-    if Process.alive?(previous) do
-      look(unwatch_owner(heir))
-    else
-      receive do
-        {:DOWN, ^monitor, :process, _pid, reason} -> owner_exited(heir, reason)
-      end
-    end
+    if Process.alive?(previous),
+      do: look(unwatch_owner(heir)),
+      else: owner_exited(heir, await_down(monitor))
   end
 
   defp watch(heir, :none), do: {:orphan, wait(heir)}
@@ -285,10 +276,43 @@ defmodule Blanket.Heir do
     stop_waiting(%{heir | owner: heir.candidate, candidate: nil})
   end
 
+  # It has owned the table, even if it is dead by now. The monitor of a candidate is from before the claim,
+  # and tells why it died.
+  defp see_claimant(%{owner: nil} = heir, pid),
+    do: heir |> watch_candidate(pid) |> candidate_claimed() |> tell(pid)
+
+  defp see_claimant(%{owner: {pid, _monitor}} = heir, pid), do: heir
+
+  defp see_claimant(%{owner: {previous, monitor}} = heir, pid) do
+    if Process.alive?(previous),
+      do: heir,
+      else: heir |> forget_owner(await_down(monitor)) |> see_claimant(pid)
+  end
+
+  defp await_down(monitor) do
+    receive do
+      {:DOWN, ^monitor, :process, _pid, reason} -> reason
+    end
+  end
+
   defp owner_exited(heir, reason) do
-    {pid, _monitor} = heir.owner
-    heir = %{heir | owner: nil, exit: {pid, reason}}
+    heir = forget_owner(heir, reason)
     if heir.keep.transient and leaving?(reason), do: give_up(heir), else: look(heir)
+  end
+
+  # Who was dead before it was watched has left no reason.
+  defp forget_owner(%{owner: {pid, _monitor}} = heir, reason) do
+    flush_claimed(pid)
+    %{heir | owner: nil, exit: {pid, if(reason != :noproc, do: reason)}}
+  end
+
+  # What the dead have sent is here before it is seen that they are: it is of claims that are over.
+  defp flush_claimed(pid) do
+    receive do
+      {:claimed, ^pid} -> flush_claimed(pid)
+    after
+      0 -> :ok
+    end
   end
 
   defp leaving?(:normal), do: true

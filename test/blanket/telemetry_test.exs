@@ -27,6 +27,29 @@ defmodule Blanket.TelemetryTest do
     {settings, ref, pid, table}
   end
 
+  # A table that waits for its next owner.
+  defp orphan do
+    ref = {:claimed, make_ref()}
+    pid = spawn_link(fn -> {:ok, _} = Blanket.claim_table(ref, create_table: {:t, []}) end)
+    eventually(fn -> not Process.alive?(pid) end)
+    {table, _keep} = Blanket.Native.kept(ref)
+    eventually(fn -> match?(%{owner: nil}, :sys.get_state(Heir.whereis(ref))) end)
+    Events.latest()
+    :telemetry.attach(ref)
+    {ref, table}
+  end
+
+  defp claim_and_exit(table, reason) do
+    {pid, monitor} =
+      spawn_monitor(fn ->
+        {:ok, _} = Table.claim(table)
+        exit(reason)
+      end)
+
+    assert_receive {:DOWN, ^monitor, _, _, ^reason}
+    pid
+  end
+
   defp told(event) do
     assert_receive {[:blanket, _, ^event], measurements, metadata}
     {measurements, metadata}
@@ -155,6 +178,74 @@ defmodule Blanket.TelemetryTest do
     assert_receive {:claimed, {:ok, _table}}, 5_000
     assert {_, %{from: ^first, reason: :over}} = told(:orphaned)
     assert {%{hand_overs: 1}, %{from: ^first, to: ^pid, reason: :over}} = told(:handed_over)
+  end
+
+  test "an owner that exits before the heir has seen it" do
+    {ref, table} = orphan()
+    heir = Heir.whereis(ref)
+    :sys.suspend(heir)
+    pid = claim_and_exit(table, :over)
+    :sys.resume(heir)
+    told(:claimed)
+    assert {%{hand_overs: 1}, %{to: ^pid, via: :claim}} = told(:handed_over)
+    # Nobody was there to see why.
+    assert {_, %{from: ^pid, reason: nil}} = told(:orphaned)
+
+    {:ok, ^table} = Table.claim(table)
+    told(:claimed)
+    assert {%{hand_overs: 2}, %{from: ^pid}} = told(:handed_over)
+    refute_received {[:blanket | _], _, _}
+  end
+
+  test "an owner that exits before the heir has seen its predecessor's exit" do
+    ref = {:claimed, make_ref()}
+    :telemetry.attach(ref)
+    parent = self()
+
+    {first, monitor} =
+      spawn_monitor(fn ->
+        send(parent, Blanket.claim_table(ref, create_table: {:t, []}))
+        receive do: (:exit -> exit(:over))
+      end)
+
+    assert_receive {:ok, table}
+    heir = Heir.whereis(ref)
+    :sys.get_state(heir)
+    told(:created)
+    told(:claimed)
+    :sys.suspend(heir)
+    second = spawn_link(fn -> receive do: (:claim -> {:ok, _} = Table.claim(table)) end)
+
+    # That of the second comes from another process than the first one's exit, so it may overtake it.
+    send(heir, {:claimed, second})
+    send(first, :exit)
+    assert_receive {:DOWN, ^monitor, _, _, :over}
+    send(second, :claim)
+    eventually(fn -> not Process.alive?(second) end)
+    :sys.resume(heir)
+
+    told(:claimed)
+    assert {_, %{from: ^first, reason: :over}} = told(:orphaned)
+    assert {_, %{from: ^first, to: ^second, reason: :over}} = told(:handed_over)
+    assert {_, %{from: ^second, reason: nil}} = told(:orphaned)
+    :sys.get_state(heir)
+    Events.latest()
+    refute_received {[:blanket | _], _, _}
+  end
+
+  test "owners that exit as soon as they have the table" do
+    for _ <- 1..300 do
+      {_settings, _ref, pid, table} = start_counter([])
+      Counter.kill(pid)
+      told(:created)
+      assert {_, %{to: ^pid, via: :receive_table}} = told(:handed_over)
+      assert {_, %{from: ^pid, reason: :killed}} = told(:orphaned)
+      {:ok, ^table} = Table.claim(table)
+      Table.delete(table)
+      assert {_, %{via: :claim}} = told(:handed_over)
+      told(:claimed)
+      told(:deleted)
+    end
   end
 
   test "an heir that is killed" do

@@ -1,5 +1,6 @@
-# Generous, for busy machines: a test that succeeds does not wait.
-ExUnit.start(assert_receive_timeout: 5000, timeout: :timer.minutes(15))
+# Generous, for busy machines: a test that succeeds does not wait. One that waits for ever is told of, with where
+# it stands.
+ExUnit.start(assert_receive_timeout: 5000, timeout: :timer.minutes(5))
 
 # bin/suite reads the numbers here: every release of ExUnit prints them in its own way.
 if file = System.get_env("TEST_COUNTS") do

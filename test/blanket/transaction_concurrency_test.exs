@@ -4,8 +4,6 @@ defmodule Blanket.TransactionConcurrencyTest do
 
   alias Blanket.{Native, Table, Transaction}
 
-  @moduletag timeout: 300_000
-
   defp await_all(tasks), do: Task.await_many(tasks, :infinity)
 
   # A flag that others look at.

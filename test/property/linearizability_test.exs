@@ -2,12 +2,10 @@ defmodule Blanket.LinearizabilityTest do
   # Processes work on a few keys all at once. Whatever each of them is answered must be explained by
   # calls made one after the other.
   #
-  # LINEARIZABILITY_ROUNDS says how many histories are recorded of each kind.
+  # LINEARIZABILITY_ROUNDS says how many histories are recorded of each kind; thousands need a longer --timeout.
   use ExUnit.Case, async: false
 
   alias Blanket.{Linearizability, Table}
-
-  @moduletag timeout: :infinity
 
   @rounds String.to_integer(System.get_env("LINEARIZABILITY_ROUNDS", "200"))
   @keys 1..3

@@ -6,7 +6,6 @@ defmodule Blanket.SerializabilityTest do
 
   alias Blanket.{Linearizability, Table, Transaction}
 
-  @moduletag timeout: 300_000
   @rounds 150
   @keys 0..4
 

@@ -9,7 +9,6 @@ defmodule Blanket.TransactionProgramsTest do
 
   alias Blanket.{Table, Transaction}
 
-  @moduletag timeout: 300_000
   @programs 500
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 

@@ -149,6 +149,7 @@ defmodule Blanket.Table.WholeTest do
     end
 
     keys = for {key, _} <- Table.stream(table), is_integer(key), do: key
+    for i <- 1..4, do: stop_supervised!(i)
     assert Enum.sort(keys) == Enum.to_list(1..20_000)
   end
 

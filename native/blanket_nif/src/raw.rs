@@ -137,6 +137,9 @@ impl<'a> Call<'a> {
         unsafe { term.copy_to(self.env) }
     }
 
+    /// A tuple of terms that are the caller's own, as everything must be that is put together in its
+    /// environment, even for a moment. A table's term in there is damaged: a garbage collection may keep whole
+    /// what a call has left behind, and takes all that is not elsewhere for a part of the heap, to be moved.
     #[inline]
     pub fn tuple(&self, elements: &[BeamTerm]) -> BeamTerm {
         // SAFETY: the elements are the caller's or immediates; the environment is the call's.

@@ -186,4 +186,60 @@ defmodule Blanket.Table.CopiesTest do
 
     Counter.kill(writer)
   end
+
+  # What a call makes that has no place in the caller's heap stands apart from it until the next collection, which
+  # may keep all of it, whether it is used or not.
+  for type <- @types, compressed <- [[], [:compressed]] do
+    test "come from a #{type} #{inspect(compressed)} and leave it whole, however full the caller's heap is" do
+      type = unquote(type)
+      table = Table.new(:copies, [type, :public | unquote(compressed)])
+      keys = [1.5, {1, [2]}, Bitwise.bsl(1, 70), "a key", make_ref()]
+      long = String.duplicate("to be compressed ", 20)
+      objects = for key <- keys, value <- [0, long], do: {{key, value}, 0, value, 0}
+      Table.insert(table, objects)
+
+      guarded = [{{:"$1", :_, :_, :_}, [{:==, {:element, 2, :"$_"}, 0}], [:"$1"]}]
+      result = [{{:"$2", :"$_", {:element, 1, :"$_"}}}]
+
+      calls = [
+        &Table.lookup(table, &1),
+        &Table.match_object(table, {&1, :_, :_, :_}),
+        &Table.select(table, [{{&1, :"$1", :"$2", :_}, [], result}]),
+        fn _key -> Table.select(table, guarded, 3) end,
+        &Table.next_lookup(table, &1),
+        &Table.lookup_element(table, &1, 1),
+        &Table.lookup_many(table, [&1, &1]),
+        (&Table.insert(table, Table.take(table, &1)))
+        | if(type in [:set, :ordered_set], do: updates(table), else: [])
+      ]
+
+      for call <- calls, live <- 0..120 do
+        {key, _, _, _} = Enum.at(objects, rem(live, length(objects)))
+
+        {_, monitor} =
+          spawn_monitor(fn ->
+            list = Enum.to_list(1..live//1)
+            answer = call.(key)
+            :erlang.garbage_collect()
+            exit({answer, list})
+          end)
+
+        assert_receive {:DOWN, ^monitor, _, _, {_answer, list}} when is_list(list)
+      end
+
+      assert Enum.sort(Table.tab2list(table)) == Enum.sort(objects)
+    end
+  end
+
+  defp updates(table) do
+    [
+      &Table.insert(table, [{&1, 0, elem(&1, 1), 0}]),
+      &Table.select_replace(table, [{{&1, :_, :_, :_}, [], [:"$_"]}]),
+      &Table.update_counter(table, &1, List.duplicate({2, 0}, 30)),
+      &Table.update_counter(table, &1, [{2, 1}, {2, -1}], {1, 1, 1}),
+      &Table.update_element(table, &1, List.duplicate({4, 0}, 30)),
+      &Table.update_element(table, &1, [{4, 0}, {3, elem(&1, 1)}]),
+      &Table.compare_and_swap(table, {&1, 0, elem(&1, 1), 0}, {&1, 0, elem(&1, 1), 0})
+    ]
+  end
 end

@@ -205,8 +205,8 @@ fn update<R>(
         if updated == Updated::Default {
             *elements.get_mut(keypos - 1).ok_or(Failure::BadArg)? = key;
         }
-        if let Some(unpacked) = packed::unpack_elements(call, elements) {
-            *elements = Elements::from_slice(unpacked.as_tuple().unwrap_or_default());
+        if table.options.compressed && updated == Updated::Object {
+            *elements = to_caller(call, elements);
         }
         let result = change(elements, keypos)?;
         if table.options.compressed {
@@ -220,6 +220,15 @@ fn update<R>(
         UpdateError::Contended => Failure::Contended,
         UpdateError::Rejected(failure) => failure,
     })
+}
+
+/// The elements of an object of a compressed table, as the caller may have them: they are packed anew, and
+/// for that put into a term of its own.
+fn to_caller(call: &Call<'_>, elements: &Elements) -> Elements {
+    match packed::unpack_elements(call, elements) {
+        Some(object) => Elements::from_slice(object.as_tuple().unwrap_or_default()),
+        None => elements.iter().map(|element| call.copy(*element)).collect(),
+    }
 }
 
 impl TableResource {

@@ -56,9 +56,12 @@ defmodule Blanket.Events do
   @spec orphaned(kept, pid, reason :: term) :: :ok
   def orphaned(kept, from, reason), do: tell(:orphaned, kept, %{from: from, reason: reason})
 
-  @spec handed_over(kept, map) :: :ok
-  def handed_over(kept, %{to: _, from: _, reason: _, via: _} = metadata),
-    do: tell(:handed_over, kept, metadata)
+  @doc """
+  `info` is what the table was like then, if that is known: it may have gone on since.
+  """
+  @spec handed_over(kept, map, info :: map | nil) :: :ok
+  def handed_over(kept, %{to: _, from: _, reason: _, via: _} = metadata, info),
+    do: tell(:handed_over, kept, metadata, info)
 
   @spec deleted(kept, pid | nil, reason :: term) :: :ok
   def deleted(kept, from, reason), do: tell(:deleted, kept, %{from: from, reason: reason})
@@ -67,8 +70,8 @@ defmodule Blanket.Events do
   def restarted(kept), do: tell(:restarted, kept, %{heir: self()})
 
   # What can be found out later is: the next owner may be waiting for the process that calls this.
-  defp tell(event, %{ref: ref, table: table, keep: keep}, metadata) do
-    info = if event in [:handed_over, :claimed], do: Native.info(table)
+  defp tell(event, %{ref: ref, table: table, keep: keep}, metadata, info \\ nil) do
+    info = info || if(event in [:handed_over, :claimed], do: Native.info(table))
     send(__MODULE__, {event, System.system_time(), ref, table, keep, info, metadata})
     :ok
   rescue

@@ -9,7 +9,7 @@ defmodule Blanket.Heir do
 
   require Logger
 
-  alias Blanket.{Application, Events, Native, Rendezvous, Table}
+  alias Blanket.{Application, Events, Native, Rendezvous}
   alias Blanket.Heir.Sight
 
   defstruct [
@@ -21,6 +21,8 @@ defmodule Blanket.Heir do
     :seen,
     :exit,
     :offered,
+    # The number of the last hand-over that it has seen.
+    passed: -1,
     waiting: false,
     failing: false
   ]
@@ -35,6 +37,7 @@ defmodule Blanket.Heir do
            seen: Sight.state() | nil,
            exit: {pid, reason :: term} | nil,
            offered: pid | nil,
+           passed: integer,
            waiting: boolean,
            failing: boolean
          }
@@ -79,25 +82,25 @@ defmodule Blanket.Heir do
   end
 
   @doc """
-  Tells the heir that the calling process owns the table now.
+  Tells the heir of `ref` that the calling process owns the table now. `info` is what the table was like then.
 
   The name is looked up after the claim: an heir that is not found yet will see the new owner when it
   starts.
   """
-  @spec claimed(term) :: :ok
-  def claimed(ref) do
+  @spec claimed(term, reference, map) :: :ok
+  def claimed(ref, table, info) do
     with pid when is_pid(pid) <- whereis(ref),
-         do: send(pid, {:claimed, self()}),
-         else: (nil -> tell_claimed(ref))
+         do: send(pid, {:claimed, self(), table, info}),
+         else: (nil -> tell_claimed(ref, info))
 
     :ok
   end
 
   # The next heir cannot know of it.
-  defp tell_claimed(ref) do
+  defp tell_claimed(ref, info) do
     with {table, keep} <- Native.kept(ref) do
       kept = %{ref: ref, table: table, keep: keep}
-      Events.handed_over(kept, %{from: nil, to: self(), reason: nil, via: :claim})
+      Events.handed_over(kept, %{from: nil, to: self(), reason: nil, via: :claim}, info)
     end
   end
 
@@ -203,9 +206,17 @@ defmodule Blanket.Heir do
     noreply(look(heir))
   end
 
-  def handle_info({:claimed, pid}, heir) do
+  def handle_info({:claimed, _pid, table, _info} = claim, %{table: table} = heir) do
     Rendezvous.forget_predecessors(heir.ref)
-    noreply(heir |> see_claimant(pid) |> look())
+    noreply(heir |> see_claim(claim) |> look())
+  end
+
+  # Either it is of the table before, or of one of which the heir does not know yet that it is kept.
+  def handle_info({:claimed, _pid, table, _info} = claim, heir) do
+    case look(heir) do
+      {_, %{table: ^table} = heir} -> handle_info(claim, heir)
+      looked -> noreply(looked)
+    end
   end
 
   def handle_info({:DOWN, monitor, :process, _pid, reason}, %{owner: {_, monitor}} = heir) do
@@ -232,8 +243,8 @@ defmodule Blanket.Heir do
   defp noreply({:orphan, heir}), do: {:noreply, heir |> offer() |> tell(:orphan)}
   defp noreply({:gone, heir}), do: {:stop, :normal, tell(heir, :gone)}
 
-  defp tell(heir, now) do
-    Sight.tell(heir, heir.seen, now, heir.exit, heir.offered)
+  defp tell(heir, now, info \\ nil) do
+    Sight.tell(heir, heir.seen, now, heir.exit, heir.offered, info)
     %{heir | seen: now}
   end
 
@@ -247,14 +258,18 @@ defmodule Blanket.Heir do
       {table, keep} when table != heir.table ->
         # The table was deleted, and another is kept as the same.
         heir = heir |> tell(:gone) |> unwatch_owner()
-        look(%{heir | table: table, keep: keep, seen: first_seen(keep), exit: nil, offered: nil})
+        seen = first_seen(keep)
+        look(%{heir | table: table, keep: keep, seen: seen, exit: nil, offered: nil, passed: -1})
 
       {_table, _keep} ->
-        watch(heir, Table.info(heir.table, :owner))
+        case Native.info(heir.table) do
+          :undefined -> look(heir)
+          %{owner: :none} -> watch(heir, :none)
+          %{owner: pid, hand_overs: number} -> watch(%{heir | passed: number}, pid)
+        end
     end
   end
 
-  defp watch(heir, :undefined), do: look(heir)
   defp watch(%{owner: {pid, _}} = heir, pid), do: {:owned, heir}
 
   defp watch(%{owner: {previous, monitor}} = heir, _owner) do
@@ -276,17 +291,37 @@ defmodule Blanket.Heir do
     stop_waiting(%{heir | owner: heir.candidate, candidate: nil})
   end
 
-  # It has owned the table, even if it is dead by now. The monitor of a candidate is from before the claim,
-  # and tells why it died.
-  defp see_claimant(%{owner: nil} = heir, pid),
-    do: heir |> watch_candidate(pid) |> candidate_claimed() |> tell(pid)
+  # The claimant has owned the table, even if it is dead by now, or has given it away. But where the heir has seen a
+  # later owner, the claim is over.
+  defp see_claim(%{passed: passed} = heir, {:claimed, pid, _table, %{hand_overs: number} = info})
+       when number > passed do
+    heir = %{heir | passed: number}
 
-  defp see_claimant(%{owner: {pid, _monitor}} = heir, pid), do: heir
+    case heir do
+      %{owner: {^pid, _}} ->
+        heir
 
-  defp see_claimant(%{owner: {previous, monitor}} = heir, pid) do
+      %{owner: nil} ->
+        see_owner(heir, pid, info)
+
+      %{owner: {previous, monitor}} ->
+        heir |> leave_behind(previous, monitor) |> see_owner(pid, info)
+    end
+  end
+
+  defp see_claim(heir, _claim), do: heir
+
+  # The monitor of a candidate is from before the claim, and tells why it died. Another candidate may claim yet.
+  defp see_owner(%{candidate: {pid, _}} = heir, pid, info),
+    do: heir |> candidate_claimed() |> tell(pid, info)
+
+  defp see_owner(heir, pid, info),
+    do: tell(stop_waiting(%{heir | owner: {pid, Process.monitor(pid)}}), pid, info)
+
+  defp leave_behind(heir, previous, monitor) do
     if Process.alive?(previous),
-      do: heir,
-      else: heir |> forget_owner(await_down(monitor)) |> see_claimant(pid)
+      do: unwatch_owner(heir),
+      else: %{heir | owner: nil, exit: {previous, await_down(monitor)}}
   end
 
   defp await_down(monitor) do
@@ -295,25 +330,17 @@ defmodule Blanket.Heir do
     end
   end
 
-  defp owner_exited(heir, reason) do
-    heir = forget_owner(heir, reason)
-    if heir.keep.transient and leaving?(reason), do: give_up(heir), else: look(heir)
+  defp owner_exited(%{owner: {pid, _monitor}} = heir, reason) do
+    heir = %{heir | owner: nil, exit: {pid, reason}}
+
+    if heir.keep.transient and leaving?(reason) and last_owner?(heir),
+      do: give_up(heir),
+      else: look(heir)
   end
 
-  # Who was dead before it was watched has left no reason.
-  defp forget_owner(%{owner: {pid, _monitor}} = heir, reason) do
-    flush_claimed(pid)
-    %{heir | owner: nil, exit: {pid, if(reason != :noproc, do: reason)}}
-  end
-
-  # What the dead have sent is here before it is seen that they are: it is of claims that are over.
-  defp flush_claimed(pid) do
-    receive do
-      {:claimed, ^pid} -> flush_claimed(pid)
-    after
-      0 -> :ok
-    end
-  end
+  # Otherwise it has passed the table on, and the heir has not heard of that yet.
+  defp last_owner?(heir),
+    do: match?(%{hand_overs: number} when number == heir.passed, Native.info(heir.table))
 
   defp leaving?(:normal), do: true
   defp leaving?(:shutdown), do: true

@@ -42,8 +42,14 @@ defmodule Blanket.Receiver do
           {:ok, Table.table()} | {:error, :already_owned | :table_not_found}
   def claim(ref, table) do
     with :ok <- Native.claim(table, self()) do
-      Heir.claimed(ref)
-      {:ok, identity(table)}
+      case Native.info(table) do
+        :undefined ->
+          {:ok, table}
+
+        info ->
+          Heir.claimed(ref, table, info)
+          {:ok, if(info.named_table, do: info.name, else: table)}
+      end
     end
   rescue
     # It was deleted meanwhile.
@@ -100,11 +106,4 @@ defmodule Blanket.Receiver do
   defp time_left(deadline), do: max(deadline - now(), 0)
 
   defp now, do: System.monotonic_time(:millisecond)
-
-  defp identity(table) do
-    case Native.info(table) do
-      %{named_table: true, name: name} -> name
-      _ -> table
-    end
-  end
 end

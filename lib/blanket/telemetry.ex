@@ -33,7 +33,8 @@ defmodule Blanket.Telemetry do
   `Blanket.claim_table/2`). Others:
 
     * `:from` – the former owner, `nil` when there was none;
-    * `:reason` – why that exited; `nil` when nobody knows it, or when it did not exit;
+    * `:reason` – why that exited, `:noproc` when it was gone before it could be watched; `nil` when nobody
+      knows it, or when it did not exit;
     * `:to` – the new owner;
     * `:via` – how it came to the table: `:receive_table`, `:claim` or `:give_away`;
     * `:created` – whether the table was created by the claim;

@@ -5,7 +5,7 @@
 # A round follows from its seed, but for what earlier rounds have found of match specifications.
 
 defmodule Fuzz do
-  alias Blanket.Fuzz
+  alias Blanket.{Coverage, Fuzz}
 
   def main(arguments) do
     {options, rest, invalid} =
@@ -15,6 +15,7 @@ defmodule Fuzz do
     if targets == [] or invalid != [], do: usage()
     seed = options[:seed] || :rand.uniform(1_000_000_000)
     seconds = div(options[:seconds] || 60, length(targets))
+    :ok = Coverage.start()
     for target <- targets, do: fuzz(target, seed, seconds)
   end
 
@@ -28,7 +29,15 @@ defmodule Fuzz do
     IO.puts("#{name}: #{seconds} s from seed #{seed}")
     deadline = now() + seconds
     {rounds, tried} = rounds(name, round, seed, deadline, 0, 0)
-    IO.puts("#{name}: #{tried} #{unit} in #{rounds} rounds, no finding")
+    IO.puts("#{name}: #{tried} #{unit} in #{rounds} rounds, no finding#{reached()}")
+  end
+
+  defp reached do
+    Coverage.new()
+
+    with {reached, all} when all > 0 <- Coverage.reached(),
+         do: "; #{reached} of the library's #{all} edges have run",
+         else: (_ -> "")
   end
 
   defp rounds(name, round, seed, deadline, count, tried) do

@@ -4,7 +4,16 @@ defmodule Blanket.Fuzz do
   answers how much it has tried, or raises.
   """
 
-  alias Blanket.{Hostile, MatchPrograms, Mutation, Native, Property, Table, TamperedFiles, Terms}
+  alias Blanket.{
+    Coverage,
+    Hostile,
+    MatchPrograms,
+    Mutation,
+    Property,
+    Table,
+    TamperedFiles,
+    Terms
+  }
 
   @types [:set, :ordered_set, :bag, :duplicate_bag]
 
@@ -43,14 +52,14 @@ defmodule Blanket.Fuzz do
 
   ## Match specifications
 
-  @corpus {__MODULE__, :corpus}
-  @most 20_000
+  @specs {__MODULE__, :specs}
+  @first {:select, [[{:_, [], [:"$_"]}]]}
   @largest 300
 
   @doc """
   Match specifications from a grammar, and those that become of them when parts of one are put into another
-  and parts are left out. One that is of a shape not seen before is there to be changed further, most of
-  those that are wrong left aside.
+  and parts are left out. One that runs a part of the library that never ran before, or is of a shape not seen
+  before, is there to be changed further, most of those left aside that are wrong and only of a new shape.
   """
   @spec match_specs(integer) :: pos_integer
   def match_specs(seed) do
@@ -58,17 +67,16 @@ defmodule Blanket.Fuzz do
     :proper_arith.rand_start({seed, 314, 159})
     type = Enum.random(@types)
     grown = MatchPrograms.sample(type, 20)
-    for call <- grown.calls, do: remember(call)
-    corpus = corpus() |> Map.values() |> List.to_tuple()
+    corpus = List.to_tuple([@first | kept(@specs)])
     calls = grown.calls ++ for(_ <- 1..200, do: changed(corpus))
     program = {type, grown.keypos, grown.objects, calls}
+    Coverage.new()
 
-    with complaint when is_binary(complaint) <- MatchPrograms.compare(program) do
+    with complaint when is_binary(complaint) <- MatchPrograms.compare(program, &remember/1) do
       table = "a #{type} with its keys at #{grown.keypos} and #{inspect(grown.objects)}"
       raise "#{complaint}\nin #{table}"
     end
 
-    for call <- calls, do: remember(call)
     length(calls)
   end
 
@@ -79,24 +87,14 @@ defmodule Blanket.Fuzz do
     {function, [spec | limit]}
   end
 
-  # There is something to change from the beginning.
-  defp corpus, do: Process.get(@corpus, %{nil => {:select, [[{:_, [], [:"$_"]}]]}})
-
-  defp any(tuple), do: elem(tuple, :rand.uniform(tuple_size(tuple)) - 1)
-
   defp remember({_function, [spec | _limit]} = call) do
-    corpus = corpus()
-    covered? = Native.compile_match_spec(spec, :set, 1) != :uncovered
-    shape = :erlang.phash2({covered?, shape(spec, 8)})
+    runs_new? = Coverage.new() > 0
 
-    if not is_map_key(corpus, shape) and :erts_debug.flat_size(spec) < @largest and
-         (runs?(spec) or :rand.uniform(40) == 1) do
-      corpus =
-        if map_size(corpus) < @most,
-          do: corpus,
-          else: Map.delete(corpus, corpus |> Map.keys() |> Enum.random())
-
-      Process.put(@corpus, Map.put(corpus, shape, call))
+    cond do
+      :erts_debug.flat_size(spec) >= @largest -> :ok
+      runs_new? -> keep(@specs, {:runs_new, :erlang.phash2(call)}, call)
+      runs?(spec) or :rand.uniform(40) == 1 -> keep(@specs, {:looks_new, shape(spec, 8)}, call)
+      true -> :ok
     end
   end
 
@@ -117,19 +115,31 @@ defmodule Blanket.Fuzz do
 
   ## The order of keys
 
+  @keys {__MODULE__, :keys}
+  @largest_key 60
+
   @doc """
   An `:ordered_set` of keys that are alike holds them in term order: then no two of their heads contradict
-  it. Keys that are equal but not the same find one another.
+  it. Keys that are equal but not the same find one another. One that runs a part of the library that never ran
+  before is there to be changed further.
   """
   @spec key_order(integer) :: pos_integer
   def key_order(seed) do
     :rand.seed(:exsss, seed)
-    pool = List.to_tuple(generated_keys(seed) ++ Terms.numbers())
+    pool = List.to_tuple(generated_keys(seed) ++ Terms.numbers() ++ kept(@keys))
     other = fn -> any(pool) end
     keys = for _ <- 1..Enum.random([100, 250, 1_500]), do: pool |> any() |> alike(other)
 
     table = Table.new(:fuzz, [:ordered_set])
-    for key <- keys, do: Table.insert(table, {key})
+    Coverage.new()
+
+    for key <- keys do
+      Table.insert(table, {key})
+
+      if Coverage.new() > 0 and :erts_debug.flat_size(key) < @largest_key,
+        do: keep(@keys, {:runs_new, :erlang.phash2(key)}, key)
+    end
+
     held = Table.tab2list(table)
     sorted = keys |> Enum.map(&{&1}) |> Enum.sort() |> without_equal()
 
@@ -179,4 +189,25 @@ defmodule Blanket.Fuzz do
   defp twin([head | tail]), do: [twin(head) | twin(tail)]
   defp twin(tuple) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> twin() |> List.to_tuple()
   defp twin(term), do: term
+
+  ## What is there to be changed further
+
+  @most 20_000
+
+  defp kept(name), do: name |> Process.get(%{}) |> Map.values()
+
+  # All that run what did not run before stay, and of those that only look new as many as there is place for.
+  defp keep(name, key, value) do
+    kept = Process.get(name, %{})
+
+    if not is_map_key(kept, key) do
+      kept = if map_size(kept) < @most, do: kept, else: Map.delete(kept, any_that_looks_new(kept))
+      Process.put(name, Map.put(kept, key, value))
+    end
+  end
+
+  defp any_that_looks_new(kept),
+    do: kept |> Map.keys() |> Enum.filter(&match?({:looks_new, _}, &1)) |> Enum.random()
+
+  defp any(tuple), do: elem(tuple, :rand.uniform(tuple_size(tuple)) - 1)
 end

@@ -357,15 +357,15 @@ defmodule Blanket.MatchPrograms do
 
   @doc """
   Does the calls, `{function, arguments}` without the table, on two tables of the objects. Answers `:ok` or
-  a complaint.
+  a complaint. `done` is told of each call when it was done.
   """
-  def compare({type, keypos, objects, calls}) do
+  def compare({type, keypos, objects, calls}, done \\ fn _call -> :ok end) do
     calls = Enum.filter(calls, &told_rightly?(&1, keypos))
     Property.count(length(calls))
     sides = for module <- [:ets, Table], do: {module, filled(module, type, keypos, objects)}
 
     try do
-      step(calls, sides, {type, keypos})
+      step(calls, sides, {type, keypos}, done)
     after
       for {module, table} <- sides, do: module.delete(table)
     end
@@ -438,17 +438,18 @@ defmodule Blanket.MatchPrograms do
     table
   end
 
-  defp step([call | calls], [reference, blanket] = sides, shape) do
+  defp step([call | calls], [reference, blanket] = sides, shape, done) do
     expected = perform(call, reference)
     got = perform(call, blanket)
+    done.(call)
 
     with :ok <- Property.compare(call, answer(call, expected, shape), answer(call, got, shape)),
          :ok <- well_told(got),
          :ok <- unchanged(call, sides, shape),
-         do: step(calls, sides, shape)
+         do: step(calls, sides, shape, done)
   end
 
-  defp step([], sides, shape), do: same_contents(:contents, sides, shape)
+  defp step([], sides, shape, _done), do: same_contents(:contents, sides, shape)
 
   @changes [:select_delete, :match_delete, :select_replace, :insert]
 

@@ -235,6 +235,7 @@ defmodule Blanket.Table.CopiesTest do
     [
       &Table.insert(table, [{&1, 0, elem(&1, 1), 0}]),
       &Table.select_replace(table, [{{&1, :_, :_, :_}, [], [:"$_"]}]),
+      &Table.select_replace(table, [{{&1, 0, :_, 0}, [], [{:const, {&1, 0, elem(&1, 1), 0}}]}]),
       &Table.update_counter(table, &1, List.duplicate({2, 0}, 30)),
       &Table.update_counter(table, &1, [{2, 1}, {2, -1}], {1, 1, 1}),
       &Table.update_element(table, &1, List.duplicate({4, 0}, 30)),

@@ -121,7 +121,11 @@ impl SelectChange {
                 Action::Delete if spec.holds(call, subject) => Change::Delete,
                 Action::Delete => Change::Keep,
                 Action::Replace => match spec.run(call, subject) {
-                    Some(new) => Change::Replace(kept(call.env, &self.table, new.term())),
+                    // What is packed has to be the caller's own.
+                    Some(new) if self.table.options.compressed => {
+                        Change::Replace(kept(call.env, &self.table, new.copy(call)))
+                    }
+                    Some(new) => Change::Replace(new.term()),
                     None => Change::Keep,
                 },
             }

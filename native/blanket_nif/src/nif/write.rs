@@ -81,7 +81,7 @@ pub fn object(env: *mut ErlNifEnv, table: &TableResource, term: BeamTerm) -> Ans
     }
 }
 
-/// An object as `table` keeps it.
+/// `object`, the caller's, as `table` keeps it.
 #[inline]
 pub fn kept(env: *mut ErlNifEnv, table: &TableResource, object: BeamTerm) -> BeamTerm {
     match table.options.compressed {

@@ -159,13 +159,35 @@ defmodule Blanket.Heir do
 
   ## The process
 
+  # Runs in the supervisor.
   def start_link(ref) do
     name = {:via, Registry, {Blanket.Registry, ref}}
 
     case GenServer.start_link(__MODULE__, ref, name: name) do
-      # Somebody else started one first. An error would make the supervisor try again for ever.
-      {:error, {:already_started, _pid}} -> :ignore
-      started -> started
+      {:error, {:already_started, pid}} ->
+        # Where somebody else has started one first, an error would make the supervisor try again for ever.
+        if child?(pid), do: :ignore, else: replace(pid, ref)
+
+      started ->
+        started
+    end
+  end
+
+  defp child?(pid) do
+    case Process.info(pid, :links) do
+      {:links, links} -> self() in links
+      nil -> false
+    end
+  end
+
+  # It is of a supervisor that was killed, perhaps when it had let go of its heirs to end them one by one: it may be
+  # about to die, or live on with nobody to start it again.
+  defp replace(pid, ref) do
+    monitor = Process.monitor(pid)
+    Process.exit(pid, :kill)
+
+    receive do
+      {:DOWN, ^monitor, :process, ^pid, _reason} -> start_link(ref)
     end
   end
 
@@ -214,7 +236,7 @@ defmodule Blanket.Heir do
   # Either it is of the table before, or of one of which the heir does not know yet that it is kept.
   def handle_info({:claimed, _pid, table, _info} = claim, heir) do
     case look(heir) do
-      {_, %{table: ^table} = heir} -> handle_info(claim, heir)
+      {state, %{table: ^table} = heir} when state != :gone -> handle_info(claim, heir)
       looked -> noreply(looked)
     end
   end

@@ -119,6 +119,21 @@ defmodule Blanket.ApplicationTest do
     end)
   end
 
+  test "heirs that a supervisor has let go of when it was killed get others in their place" do
+    name = Counter.name()
+    {:ok, heir} = Blanket.new(Blanket, self(), {name, []})
+    supervisor = Process.whereis(Blanket.Heir.Supervisor)
+    :sys.replace_state(supervisor, &(Process.unlink(heir) && &1))
+    Counter.stop(supervisor, :kill)
+    :ok = Blanket.Application.await_children()
+
+    refute Process.alive?(heir)
+    assert next = Heir.whereis({Blanket, self(), name})
+    supervised = DynamicSupervisor.which_children(Blanket.Heir.Supervisor)
+    assert next in for({_, pid, _, _} <- supervised, do: pid)
+    assert {:ok, _table} = Blanket.receive_table(next)
+  end
+
   test "stopped and started again under load", %{owners: owners} do
     under_load(owners, 5, fn _n ->
       Application.stop(:blanket)
@@ -147,15 +162,20 @@ defmodule Blanket.ApplicationTest do
 
   test "an heir that the supervisor starts again too late, after another's start, is not tried for ever" do
     {:ok, _table} = Blanket.claim_table(:raced, create_table: {:t, []})
-    :sys.suspend(Heir.Supervisor)
     heir = Heir.whereis(:raced)
+    :sys.suspend(Heir.Supervisor)
+    # It is asked for before the supervisor is told that the heir is dead.
+    starting = Task.async(fn -> Heir.start(:raced) end)
+    supervisor = Process.whereis(Heir.Supervisor)
+    eventually(fn -> Process.info(supervisor, :message_queue_len) == {:message_queue_len, 1} end)
     Counter.stop(heir, :kill)
-    eventually(fn -> match?({:ok, _}, Registry.register(Blanket.Registry, :raced, nil)) end)
     :sys.resume(Heir.Supervisor)
+    assert {:ok, next} = Task.await(starting)
     children = for {_, pid, _, _} <- DynamicSupervisor.which_children(Heir.Supervisor), do: pid
+    assert next in children
     refute heir in children
     refute :restarting in children
-    Registry.unregister(Blanket.Registry, :raced)
+    assert Heir.whereis(:raced) == next
   end
 
   test "an heir whose table was deleted while there was none is forgotten" do

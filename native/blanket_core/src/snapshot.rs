@@ -29,7 +29,7 @@ use crate::discard::discard;
 use crate::hint::Generation;
 use crate::leaf::{Body, Direction, Leaf, Locked, Seek};
 use crate::lock::{Contended, Intact, Torn};
-use crate::sync::{AtomicU64, Mutex, Ordering, SkipList, global};
+use crate::sync::{AtomicU64, Mutex, Ordering, SkipList, fence, global};
 use crate::table::{AnyDirectory, Store, Table, with_leaves};
 use crate::term::Term;
 
@@ -311,6 +311,9 @@ impl<T: Term> Table<T> {
             })
             .collect();
         CLOCK.number.store(number, Ordering::SeqCst);
+        // A writer that does not see the number has its lock by now, and whoever reads the snapshot from here on
+        // sees that lock.
+        fence(Ordering::SeqCst);
         Some((snapshots?, number))
     }
 

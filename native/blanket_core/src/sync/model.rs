@@ -38,17 +38,17 @@ macro_rules! shadowed {
 
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
-                self.accessed().load(order)
+                sequentially(order, || self.accessed().load(order))
             }
 
             #[track_caller]
             pub fn store(&self, value: $value, order: Ordering) {
-                self.accessed().store(value, order)
+                sequentially(order, || self.accessed().store(value, order))
             }
 
             #[track_caller]
             pub fn swap(&self, value: $value, order: Ordering) -> $value {
-                self.accessed().swap(value, order)
+                sequentially(order, || self.accessed().swap(value, order))
             }
 
             #[track_caller]
@@ -59,7 +59,7 @@ macro_rules! shadowed {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                self.accessed().compare_exchange(current, new, success, failure)
+                sequentially(success, || self.accessed().compare_exchange(current, new, success, failure))
             }
 
             #[track_caller]
@@ -74,6 +74,18 @@ macro_rules! shadowed {
             }
         }
     };
+}
+
+/// Loom takes accesses that are sequentially consistent for acquiring and releasing ones, and orders
+/// fences alone.
+fn sequentially<R>(order: Ordering, access: impl FnOnce() -> R) -> R {
+    if order != Ordering::SeqCst {
+        return access();
+    }
+    fence(Ordering::SeqCst);
+    let result = access();
+    fence(Ordering::SeqCst);
+    result
 }
 
 shadowed!(AtomicU64, u64);

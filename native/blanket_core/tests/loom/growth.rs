@@ -126,18 +126,21 @@ fn the_directory_grows() {
     for kind in KINDS {
         explore(preemptions(kind), move || {
             let table = full(kind, flat);
-            for key in [15, 45, 75, 105] {
-                insert(&table, &flat(key));
-            }
+            let more: &[i64] = match kind {
+                Kind::OrderedSet => &[15, 45, 75, 105],
+                _ => &[15, 45, 75, 105, 110, 115],
+            };
+            more.iter().for_each(|&key| insert(&table, &flat(key)));
             let writer = {
                 let table = Arc::clone(&table);
                 thread::spawn(move || {
-                    insert(&table, &flat(110));
+                    insert(&table, &flat(100));
                     reclaim();
                 })
             };
             let guard = &pin();
-            assert_eq!(lookup(&table, 75, guard), [[75, 75]]);
+            // It moves to the new leaf.
+            assert_eq!(lookup(&table, 105, guard), [[105, 105]]);
             assert_eq!(lookup(&table, 0, guard), [[0, 0]]);
             writer.join().unwrap();
         });

@@ -42,9 +42,18 @@ pub fn preemptions(kind: Kind) -> usize {
     }
 }
 
-/// Explores what `run` can come to, with at most so many switches from a thread that could go on, for
-/// half a minute at most or as long as LOOM_MAX_DURATION says.
+/// Explores what `run` can come to, with at most so many switches from a thread that could go on, and before with
+/// one: each for half a minute at most, or as long as LOOM_MAX_DURATION says.
 pub fn explore(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
+    let run = Arc::new(run);
+    // Time may run out among the many, the last of which are changed first.
+    if preemptions > 1 && loom::model::Builder::new().preemption_bound.is_none() {
+        explore_within(1, Arc::clone(&run));
+    }
+    explore_within(preemptions, run);
+}
+
+fn explore_within(preemptions: usize, run: Arc<impl Fn() + Send + Sync + 'static>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(preemptions));
     model.max_branches = 100_000;

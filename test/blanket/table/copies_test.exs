@@ -190,9 +190,10 @@ defmodule Blanket.Table.CopiesTest do
   # What a call makes that has no place in the caller's heap stands apart from it until the next collection, which
   # may keep all of it, whether it is used or not.
   for type <- @types, compressed <- [[], [:compressed]] do
-    test "come from a #{type} #{inspect(compressed)} and leave it whole, however full the caller's heap is" do
-      type = unquote(type)
-      table = Table.new(:copies, [type, :public | unquote(compressed)])
+    @tag type: type, compressed: compressed
+    test "come from a #{type} #{inspect(compressed)} and leave it whole, however full the caller's heap is",
+         %{type: type, compressed: compressed} do
+      table = Table.new(:copies, [type, :public | compressed])
       keys = [1.5, {1, [2]}, Bitwise.bsl(1, 70), "a key", make_ref()]
       long = String.duplicate("to be compressed ", 20)
       objects = for key <- keys, value <- [0, long], do: {{key, value}, 0, value, 0}

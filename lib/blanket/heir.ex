@@ -147,14 +147,16 @@ defmodule Blanket.Heir do
   def stop(ref) do
     Rendezvous.forget_heirs_of(ref)
 
-    with pid when is_pid(pid) <- whereis(ref) do
-      DynamicSupervisor.terminate_child(__MODULE__.Supervisor, pid)
-    end
-
+    with pid when is_pid(pid) <- whereis(ref), do: terminate(pid)
     :ok
+  end
+
+  # One of a supervisor that was killed, see replace/2, would become the heir of the next table.
+  defp terminate(pid) do
+    with {:error, :not_found} <- DynamicSupervisor.terminate_child(__MODULE__.Supervisor, pid),
+         do: Process.exit(pid, :kill)
   catch
-    # Without their supervisor there are no heirs, and the next ones find nothing kept.
-    :exit, _ -> :ok
+    :exit, _ -> Process.exit(pid, :kill)
   end
 
   ## The process
@@ -267,8 +269,15 @@ defmodule Blanket.Heir do
 
   defp tell(heir, now, info \\ nil) do
     Sight.tell(heir, heir.seen, now, heir.exit, heir.offered, info)
-    %{heir | seen: now}
+    %{heir | seen: now, exit: last_exit(heir, now)}
   end
+
+  # Of an owner that gave the table to one who exited unseen, it is not known that it has exited.
+  defp last_exit(%{seen: owner, exit: exit}, :orphan) when is_pid(owner) do
+    if match?({^owner, _}, exit), do: exit, else: {owner, nil}
+  end
+
+  defp last_exit(heir, _now), do: heir.exit
 
   # Brings the heir up to date with the native library.
   @spec look(t) :: {:owned | :orphan | :gone, t}
@@ -286,27 +295,33 @@ defmodule Blanket.Heir do
       {_table, _keep} ->
         case Native.info(heir.table) do
           :undefined -> look(heir)
-          %{owner: :none} -> watch(heir, :none)
-          %{owner: pid, hand_overs: number} -> watch(%{heir | passed: number}, pid)
+          %{owner: :none} -> watch(heir)
+          %{owner: pid, hand_overs: number} -> watch(heir, pid, number)
         end
     end
   end
 
-  defp watch(%{owner: {pid, _}} = heir, pid), do: {:owned, heir}
+  # It has an owner.
+  defp watch(%{owner: {pid, _}} = heir, pid, number), do: {:owned, %{heir | passed: number}}
 
-  defp watch(%{owner: {previous, monitor}} = heir, _owner) do
-    # Dead, and why is on its way here; alive, and it gave the table away.
+  defp watch(%{owner: {previous, monitor}} = heir, _pid, _number),
+    do: heir |> leave_behind(previous, monitor) |> look()
+
+  defp watch(%{candidate: {pid, _}} = heir, pid, number),
+    do: {:owned, candidate_claimed(%{heir | passed: number})}
+
+  defp watch(heir, pid, number) do
+    {:owned, stop_waiting(%{heir | owner: {pid, Process.monitor(pid)}, passed: number})}
+  end
+
+  # It has none.
+  defp watch(%{owner: nil} = heir), do: {:orphan, wait(heir)}
+
+  defp watch(%{owner: {previous, monitor}} = heir) do
+    # Dead, and why is on its way here; alive, and it gave the table to one that is dead.
     if Process.alive?(previous),
       do: look(unwatch_owner(heir)),
       else: owner_exited(heir, await_down(monitor))
-  end
-
-  defp watch(heir, :none), do: {:orphan, wait(heir)}
-
-  defp watch(%{candidate: {pid, _}} = heir, pid), do: {:owned, candidate_claimed(heir)}
-
-  defp watch(heir, pid) do
-    {:owned, stop_waiting(%{heir | owner: {pid, Process.monitor(pid)}})}
   end
 
   defp candidate_claimed(heir) do
@@ -355,14 +370,8 @@ defmodule Blanket.Heir do
   defp owner_exited(%{owner: {pid, _monitor}} = heir, reason) do
     heir = %{heir | owner: nil, exit: {pid, reason}}
 
-    if heir.keep.transient and leaving?(reason) and last_owner?(heir),
-      do: give_up(heir),
-      else: look(heir)
+    if heir.keep.transient and leaving?(reason), do: give_up(heir), else: look(heir)
   end
-
-  # Otherwise it has passed the table on, and the heir has not heard of that yet.
-  defp last_owner?(heir),
-    do: match?(%{hand_overs: number} when number == heir.passed, Native.info(heir.table))
 
   defp leaving?(:normal), do: true
   defp leaving?(:shutdown), do: true
@@ -370,9 +379,9 @@ defmodule Blanket.Heir do
   defp leaving?(_reason), do: false
 
   defp give_up(heir) do
-    case Native.unkeep(heir.table) do
+    case Native.unkeep(heir.table, heir.passed) do
       {:ok, _ref} -> leave(heir)
-      # Somebody has claimed it meanwhile.
+      # It has passed the table on, or somebody has claimed it meanwhile.
       {:error, _} -> look(heir)
     end
   rescue

@@ -103,6 +103,7 @@ defmodule Blanket.Native do
   def kept(), do: not_loaded()
   def kept_as(_table), do: not_loaded()
   def unkeep(_table), do: not_loaded()
+  def unkeep(_table, _hand_overs), do: not_loaded()
   def orphan(_table), do: not_loaded()
   def claim(_table, _pid), do: not_loaded()
 

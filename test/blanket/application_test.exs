@@ -134,6 +134,21 @@ defmodule Blanket.ApplicationTest do
     assert {:ok, _table} = Blanket.receive_table(next)
   end
 
+  test "an heir that a supervisor has let go of ends when its table is kept no longer" do
+    {:ok, table} = Blanket.claim_table(:let_go, create_table: {:t, []})
+    heir = Heir.whereis(:let_go)
+
+    :sys.replace_state(Heir.Supervisor, fn state ->
+      Process.unlink(heir)
+      %{state | children: Map.delete(state.children, heir)}
+    end)
+
+    :ok = Blanket.abandon_table(table)
+    refute Process.alive?(heir)
+    {:ok, _other} = Blanket.claim_table(:let_go, create_table: {:t, []})
+    assert Heir.whereis(:let_go) != heir
+  end
+
   test "stopped and started again under load", %{owners: owners} do
     under_load(owners, 5, fn _n ->
       Application.stop(:blanket)

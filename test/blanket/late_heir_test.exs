@@ -150,6 +150,16 @@ defmodule Blanket.LateHeirTest do
     assert kept?(context)
   end
 
+  test "a table that had another owner since is not given up", %{table: table, ref: ref} do
+    %{hand_overs: number} = Native.info(table)
+    owner = start()
+    {:ok, ^table} = tell(owner, fn -> Table.claim(table) end)
+    stop(owner, :crashed)
+    assert Native.unkeep(table, number) == {:error, :already_owned}
+    assert Native.unkeep(table, number + 1) == {:ok, ref}
+    assert Table.info(table) == :undefined
+  end
+
   test "an owner leaves that has deleted its table, where another is kept as the same", context do
     %{name: name, ref: ref, heir: heir, table: table} = context
     owner = start_candidate(context)

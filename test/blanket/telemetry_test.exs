@@ -233,6 +233,33 @@ defmodule Blanket.TelemetryTest do
     refute_received {[:blanket | _], _, _}
   end
 
+  test "an owner that gave the table to one that exits unseen is the former one" do
+    {ref, table} = orphan()
+    heir = Heir.whereis(ref)
+    test = self()
+
+    giver =
+      spawn_link(fn ->
+        {:ok, _} = Table.claim(table)
+        send(test, :owner)
+        receive do: ({:give, pid} -> send(test, Table.give_away(table, pid, nil)))
+        Process.sleep(:infinity)
+      end)
+
+    assert_receive :owner
+    told(:handed_over)
+    :sys.suspend(heir)
+    {taker, monitor} = spawn_monitor(fn -> receive do: ({:"ETS-TRANSFER", _, _, _} -> :ok) end)
+    send(giver, {:give, taker})
+    assert_receive true
+    assert_receive {:DOWN, ^monitor, _, _, _}
+    :sys.resume(heir)
+    send(heir, :look)
+    assert {_, %{from: ^giver, reason: nil}} = told(:orphaned)
+    {:ok, ^table} = Table.claim(table)
+    assert {_, %{from: ^giver, reason: nil, to: ^test}} = told(:handed_over)
+  end
+
   test "owners that exit as soon as they have the table" do
     for _ <- 1..300 do
       {_settings, _ref, pid, table} = start_counter([])

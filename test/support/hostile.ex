@@ -87,7 +87,8 @@ defmodule Blanket.Hostile do
     orphan: 1,
     rename: 2,
     setopts: 2,
-    unkeep: 1
+    unkeep: 1,
+    unkeep: 2
   ]
 
   # Those of transactions that change no object.

@@ -62,7 +62,20 @@ fn kept_as<'a>(env: Env<'a>, table: TableRef) -> NifResult<Term<'a>> {
 /// `{:ok, reference}`: what it was kept as.
 #[rustler::nif]
 fn unkeep<'a>(env: Env<'a>, table: TableRef) -> NifResult<Term<'a>> {
+    unkeep_locked(env, &mut lock(env, &table)?)
+}
+
+/// The same, unless somebody has owned it since that hand-over.
+#[rustler::nif(name = "unkeep")]
+fn unkeep_since<'a>(env: Env<'a>, table: TableRef, hand_overs: u64) -> NifResult<Term<'a>> {
     let mut locked = lock(env, &table)?;
+    if locked.passages().hand_overs != hand_overs {
+        return Ok(error(env, Refusal::AlreadyOwned));
+    }
+    unkeep_locked(env, &mut locked)
+}
+
+fn unkeep_locked<'a>(env: Env<'a>, locked: &mut Locked) -> NifResult<Term<'a>> {
     Ok(match locked.unkeep(env.pid().as_c_arg()) {
         Ok(kept) => (rustler::types::atom::ok(), load(env, &kept.reference)).encode(env),
         Err(refusal) => error(env, refusal),

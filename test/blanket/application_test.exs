@@ -123,7 +123,12 @@ defmodule Blanket.ApplicationTest do
     name = Counter.name()
     {:ok, heir} = Blanket.new(Blanket, self(), {name, []})
     supervisor = Process.whereis(Blanket.Heir.Supervisor)
-    :sys.replace_state(supervisor, &(Process.unlink(heir) && &1))
+
+    :sys.replace_state(supervisor, fn state ->
+      Process.unlink(heir)
+      state
+    end)
+
     Counter.stop(supervisor, :kill)
     :ok = Blanket.Application.await_children()
 

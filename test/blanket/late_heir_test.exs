@@ -31,9 +31,15 @@ defmodule Blanket.LateHeirTest do
 
   defp obey(monitor) do
     receive do
-      {:do, from, fun} -> send(from, {self(), fun.()}) && obey(monitor)
-      {:exit, reason} -> exit(reason)
-      {:DOWN, ^monitor, _, _, _} -> :ok
+      {:do, from, fun} ->
+        send(from, {self(), fun.()})
+        obey(monitor)
+
+      {:exit, reason} ->
+        exit(reason)
+
+      {:DOWN, ^monitor, _, _, _} ->
+        :ok
     end
   end
 

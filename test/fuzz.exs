@@ -2,7 +2,8 @@
 #
 #     bin/fuzz --seconds 600 match_specs
 #
-# A round follows from its seed, but for the match specifications and keys that earlier rounds have found worth changing.
+# A round follows from its seed, but for the match specifications and keys that earlier rounds have found worth
+# changing.
 
 defmodule Fuzz do
   alias Blanket.{Coverage, Fuzz}

@@ -5,8 +5,9 @@ use blanket_core::{
 };
 
 use super::select::{compile, uncovered};
-use super::write::{kept, object};
+use super::write::object;
 use crate::match_spec::{KeptSpec, Plan, Subject};
+use crate::packed;
 use crate::raw::{Answer, Call, Failure, boolean, export};
 use crate::resource::{Ref, TableRef};
 use crate::term::BeamTerm;
@@ -123,7 +124,7 @@ impl SelectChange {
                 Action::Replace => match spec.run(call, subject) {
                     // What is packed has to be the caller's own.
                     Some(new) if self.table.options.compressed => {
-                        Change::Replace(kept(call.env, &self.table, new.copy(call)))
+                        Change::Replace(packed::pack(call.env, new.copy(call), table.keypos()))
                     }
                     Some(new) => Change::Replace(new.term()),
                     None => Change::Keep,

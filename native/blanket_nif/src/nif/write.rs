@@ -75,17 +75,12 @@ fn take(call: &Call<'_>) -> Answer {
 /// `term`, the caller's, as an object of `table`: a tuple that has a key, as the table keeps it.
 #[inline]
 pub fn object(env: *mut ErlNifEnv, table: &TableResource, term: BeamTerm) -> Answer {
+    let keypos = table.table.keypos();
     match term.as_tuple() {
-        Some(elements) if elements.len() >= table.table.keypos() => Ok(kept(env, table, term)),
+        Some(elements) if elements.len() >= keypos => Ok(match table.options.compressed {
+            false => term,
+            true => packed::pack(env, term, keypos),
+        }),
         _ => Err(Failure::BadArg),
-    }
-}
-
-/// `object`, the caller's, as `table` keeps it.
-#[inline]
-pub fn kept(env: *mut ErlNifEnv, table: &TableResource, object: BeamTerm) -> BeamTerm {
-    match table.options.compressed {
-        false => object,
-        true => packed::pack(env, object, table.table.keypos()),
     }
 }
